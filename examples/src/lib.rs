@@ -1,0 +1,1 @@
+//! What the example programs share: error reporting and exit codes.
