@@ -1,1 +1,48 @@
-//! placeholder
+//! Xen through the `xl` program (thesis 4.2.4, where it was `xm`).
+//!
+//! [`Xl`] runs `xl` and implements [`Hypervisor`](crate::Hypervisor). What `xl` prints is read by pure
+//! functions, which are of use without a Xen host too: [`parse_list`], [`parse_list_long`],
+//! [`parse_info`], [`parse_network_list`]. How a migration ended is told by [`classify`].
+//!
+//! ```
+//! use s_core_backend::xl::{DomainState, parse_list};
+//!
+//! let listed = parse_list(
+//!     "Name                                        ID   Mem VCPUs\tState\tTime(s)\n\
+//!      Domain-0                                     0   400     1     r-----     283.2\n\
+//!      vm5                                          2    80     1     -b----      69.0\n",
+//! )?;
+//! assert_eq!((listed[1].domid, listed[1].name.as_str()), (2, "vm5"));
+//! assert_eq!(listed[1].state, DomainState::Runnable);
+//! # Ok::<(), s_core_backend::xl::ParseError>(())
+//! ```
+//!
+//! # Names
+//!
+//! While a domain migrates, `xl` calls it `NAME--incoming` on the target, where it is paused, and once
+//! the target may start it, `NAME--migratedaway` on the source, where it is suspended. A domain with
+//! such a name is never reported as one that runs here; it takes up room nevertheless.
+
+mod capture;
+mod command;
+mod config;
+mod driver;
+mod error;
+mod info;
+mod list;
+mod list_long;
+mod network_list;
+mod outcome;
+
+pub use command::Exit;
+pub use config::{InvalidXlConfig, MigrationTransport, XlConfig};
+pub use driver::Xl;
+pub use error::ParseError;
+pub use info::{HostInfo, parse_info};
+pub use list::{DomainState, ListedDomain, parse_list};
+pub use list_long::{DomainConfig, parse_list_long};
+pub use network_list::{NetworkInterface, parse_network_list};
+pub use outcome::classify;
+
+/// The longest output of `xl` that is read, in bytes: room for some 10,000 domains of `xl list -l`.
+pub const MAX_OUTPUT: usize = 16 << 20;

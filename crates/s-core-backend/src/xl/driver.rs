@@ -1,0 +1,275 @@
+//! The hypervisor behind the `xl` program.
+
+use std::ffi::OsString;
+use std::time::{Duration, Instant};
+
+use s_core_flow::MacAddr;
+use s_core_model::ServerId;
+
+use super::command::{Exit, Finished, run};
+use super::list::is_half_migrated;
+use super::outcome::{Sighting, classify, reason, settle};
+use super::{
+    DomainConfig, HostInfo, InvalidXlConfig, ListedDomain, MAX_OUTPUT, NetworkInterface,
+    ParseError, XlConfig, parse_info, parse_list, parse_list_long, parse_network_list,
+};
+use crate::{Domain, FreeCapacity, Hypervisor, HypervisorError, MigrationOutcome, Uuid};
+
+/// The most of a migration's time that is kept for looking where the domain is afterwards.
+const LONGEST_LOOK: Duration = Duration::from_secs(15);
+/// The most of a migration's time that `xl` gets for resuming the guest after its transport was cut.
+const LONGEST_RESUME: Duration = Duration::from_secs(10);
+
+/// A migration that has less time is not begun.
+const SHORTEST_MIGRATION: Duration = Duration::from_secs(1);
+
+/// Xen, driven through the `xl` program on this host.
+///
+/// Each call starts `xl`, with arguments of its own and never through a shell. The program, and all that it
+/// started, is killed when the call's deadline comes near.
+#[derive(Debug)]
+pub struct Xl {
+    config: XlConfig,
+}
+
+impl Xl {
+    /// A driver with this configuration; runs nothing yet.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidXlConfig`] if the program or the transport's command cannot be run.
+    pub fn new(config: XlConfig) -> Result<Self, InvalidXlConfig> {
+        if config.program.as_os_str().is_empty() {
+            return Err(InvalidXlConfig::NoProgram);
+        }
+        config.transport.check()?;
+        Ok(Self { config })
+    }
+
+    /// All domains with their UUIDs (`xl list -v`), the control domain included.
+    ///
+    /// # Errors
+    ///
+    /// [`HypervisorError`] if `xl` could not be run, failed, or gave an answer that is not understood.
+    pub fn list(&self, deadline: Duration) -> Result<Vec<ListedDomain>, HypervisorError> {
+        self.ask(&["list", "-v"], deadline, parse_list)
+    }
+
+    /// What the host has (`xl info`).
+    ///
+    /// # Errors
+    ///
+    /// As [`Xl::list`].
+    pub fn info(&self, deadline: Duration) -> Result<HostInfo, HypervisorError> {
+        self.ask(&["info"], deadline, parse_info)
+    }
+
+    /// The network interfaces of a domain (`xl network-list`).
+    ///
+    /// # Errors
+    ///
+    /// As [`Xl::list`].
+    pub fn network_interfaces(
+        &self,
+        domid: u32,
+        deadline: Duration,
+    ) -> Result<Vec<NetworkInterface>, HypervisorError> {
+        let args = ["network-list", &domid.to_string()];
+        self.ask(&args, deadline, parse_network_list)
+    }
+
+    /// Runs `xl` with these arguments and parses what it prints.
+    fn ask<T>(
+        &self,
+        args: &[&str],
+        deadline: Duration,
+        parse: impl FnOnce(&str) -> Result<T, ParseError>,
+    ) -> Result<T, HypervisorError> {
+        let os_args: Vec<OsString> = args.iter().map(OsString::from).collect();
+        let what = || format!("{} {}", self.config.program.display(), args.join(" "));
+        let Finished {
+            exit,
+            stdout,
+            stdout_dropped,
+            stderr,
+        } = run(&self.config.program, &os_args, deadline).map_err(|source| {
+            HypervisorError::Unreachable {
+                what: what(),
+                source,
+            }
+        })?;
+        match exit {
+            Exit::Code(0) if stdout_dropped > 0 => Err(HypervisorError::Malformed {
+                what: what(),
+                message: ParseError::TooLong {
+                    bytes: MAX_OUTPUT.saturating_add(stdout_dropped as usize),
+                }
+                .to_string(),
+            }),
+            Exit::Code(0) => parse(&stdout).map_err(|error| HypervisorError::Malformed {
+                what: what(),
+                message: error.to_string(),
+            }),
+            Exit::DeadlineExceeded => Err(HypervisorError::DeadlineExceeded {
+                what: what(),
+                after: deadline,
+            }),
+            Exit::Code(_) | Exit::Signal(_) => Err(HypervisorError::Failed {
+                what: what(),
+                status: exit.to_string(),
+                message: reason(Exit::Code(1), &stderr),
+            }),
+        }
+    }
+
+    /// The domain with this UUID; the one that is at home here, should a half-migrated one bear it too.
+    fn find(
+        &self,
+        uuid: Uuid,
+        deadline: Duration,
+    ) -> Result<Option<ListedDomain>, HypervisorError> {
+        let listed = self.list(deadline)?;
+        Ok(listed
+            .into_iter()
+            .filter(|domain| domain.uuid == Some(uuid))
+            .max_by_key(ListedDomain::is_at_home))
+    }
+
+    /// Completes what `xl list -l` left out about a domain.
+    fn complete(&self, config: DomainConfig, budget: &Budget) -> Result<Domain, HypervisorError> {
+        let known: Option<Vec<MacAddr>> = config.macs.iter().copied().collect();
+        let macs = match known {
+            Some(macs) => macs,
+            None => self
+                .network_interfaces(config.domid, budget.remaining())?
+                .into_iter()
+                .map(|interface| interface.mac)
+                .collect(),
+        };
+        let memory_mib = match config.memory_mib {
+            Some(memory_mib) => memory_mib,
+            None => self
+                .find(config.uuid, budget.remaining())?
+                .map_or(0, |listed| listed.memory_mib),
+        };
+        Ok(Domain {
+            uuid: config.uuid,
+            name: config.name,
+            macs,
+            memory_mib,
+        })
+    }
+
+    /// Finds the number by which `xl migrate` knows the domain now; an outcome if it cannot be migrated.
+    fn migratable(&self, uuid: Uuid, deadline: Duration) -> Result<u32, MigrationOutcome> {
+        match self.find(uuid, deadline) {
+            Ok(Some(domain)) if domain.is_at_home() => Ok(domain.domid),
+            Ok(Some(domain)) if is_half_migrated(&domain.name) => {
+                Err(MigrationOutcome::Unknown(format!(
+                    "not begun: an earlier migration left it here as {:?}",
+                    domain.name
+                )))
+            }
+            Ok(Some(domain)) => Err(MigrationOutcome::StayedHere(format!(
+                "not begun: {:?} is {:?}",
+                domain.name, domain.state
+            ))),
+            Ok(None) => Err(MigrationOutcome::StayedHere(format!(
+                "not begun: no domain with UUID {uuid} here"
+            ))),
+            Err(error) => Err(MigrationOutcome::StayedHere(format!("not begun: {error}"))),
+        }
+    }
+}
+
+impl Hypervisor for Xl {
+    /// The guests of `xl list -l`, without those that are half migrated.
+    ///
+    /// A domain that `xl` cannot read, for instance one that is being built or destroyed, is absent.
+    fn domains(&self, deadline: Duration) -> Result<Vec<Domain>, HypervisorError> {
+        let budget = Budget::new(deadline);
+        let configs = self.ask(&["list", "-l"], deadline, parse_list_long)?;
+        configs
+            .into_iter()
+            .filter(|config| !is_half_migrated(&config.name))
+            .map(|config| self.complete(config, &budget))
+            .collect()
+    }
+
+    /// Slots: those configured, less one for each domain listed, half-migrated ones included.
+    /// Memory: what is free and not claimed (`xl info`), less the reserve.
+    fn free_capacity(&self, deadline: Duration) -> Result<FreeCapacity, HypervisorError> {
+        let budget = Budget::new(deadline);
+        let info = self.info(deadline)?;
+        let guests = self
+            .list(budget.remaining())?
+            .iter()
+            .filter(|domain| domain.domid != 0)
+            .count();
+        let memory_mib = info
+            .free_memory_mib
+            .saturating_sub(info.outstanding_claims_mib)
+            .saturating_sub(self.config.reserve_mib.into());
+        Ok(FreeCapacity {
+            vm_slots: self
+                .config
+                .vm_slots
+                .saturating_sub(u32::try_from(guests).unwrap_or(u32::MAX)),
+            memory_mib: u32::try_from(memory_mib).unwrap_or(u32::MAX),
+        })
+    }
+
+    /// Runs `xl migrate`, and unless it tells of success, looks afterwards whether the domain is at home here.
+    ///
+    /// Of the time left after the domain was found, up to a quarter each, but no more than 15 s and 10 s, is kept
+    /// for that look and for `xl` to resume the guest once its transport was cut.
+    fn migrate(&self, domain: Uuid, target: ServerId, deadline: Duration) -> MigrationOutcome {
+        let budget = Budget::new(deadline);
+        let domid = match self.migratable(domain, deadline) {
+            Ok(domid) => domid,
+            Err(outcome) => return outcome,
+        };
+        let left = budget.remaining();
+        if left < SHORTEST_MIGRATION {
+            return MigrationOutcome::StayedHere(format!("not begun: only {left:?} are left"));
+        }
+        let limit = left - (left / 4).min(LONGEST_LOOK);
+        let transport_limit = limit - (left / 4).min(LONGEST_RESUME);
+        let args = self
+            .config
+            .transport
+            .migrate_args(domid, target, transport_limit);
+        let said = match run(&self.config.program, &args, limit) {
+            Ok(finished) => classify(finished.exit, &finished.stderr),
+            Err(error) => MigrationOutcome::Unknown(format!("cannot run xl migrate: {error}")),
+        };
+        if said == MigrationOutcome::Moved {
+            return said;
+        }
+        let seen = match self.find(domain, budget.remaining()) {
+            Ok(Some(listed)) => Sighting::Listed(listed),
+            Ok(None) => Sighting::Absent,
+            Err(error) => Sighting::Failed(error.to_string()),
+        };
+        settle(said, &seen)
+    }
+}
+
+/// The time that a call of several commands has left.
+struct Budget {
+    started: Instant,
+    whole: Duration,
+}
+
+impl Budget {
+    fn new(whole: Duration) -> Self {
+        Self {
+            started: Instant::now(),
+            whole,
+        }
+    }
+
+    fn remaining(&self) -> Duration {
+        self.whole.saturating_sub(self.started.elapsed())
+    }
+}
