@@ -11,15 +11,18 @@ pub const MIN_WINDOW: Duration = Duration::from_millis(1);
 /// The parameters of a [`FlowTable`](crate::FlowTable).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FlowTableConfig {
-    /// The most entries kept, 1 to [`MAX_LIMIT`]. A flow and its reverse are one entry. Nothing is allocated in advance.
+    /// The most entries kept, 1 to [`MAX_LIMIT`]. A flow and its reverse are one entry. Nothing is
+    /// allocated in advance.
     pub limit: usize,
-    /// How far back rates look, at least [`MIN_WINDOW`]: rates are averages over the last half to whole of it. Thesis 5.1.4
-    /// wants it long enough not to answer to bursts; a window of less than some polls also makes them depend on when the polls fall.
+    /// How far back rates look, at least [`MIN_WINDOW`]: rates are averages over the last half to
+    /// whole of it. Thesis 5.1.4 wants it long enough not to answer to bursts; a window of less
+    /// than some polls also makes them depend on when the polls fall.
     pub window: Duration,
-    /// After how long without a record [`expire`](crate::FlowTable::expire) drops an entry: at least `window`, so that no
-    /// traffic that rates still count is dropped.
+    /// After how long without a record [`expire`](crate::FlowTable::expire) drops an entry: at
+    /// least `window`, so that no traffic that rates still count is dropped.
     pub idle_timeout: Duration,
-    /// Seeds the hash. Tenants choose the keys, so draw it at random at each start and keep it to yourself.
+    /// Seeds the hash. Tenants choose the keys, so draw it at random at each start and keep it to
+    /// yourself.
     pub seed: u64,
 }
 

@@ -25,11 +25,13 @@ struct Reading {
     poll: u32,
 }
 
-/// Turns the cumulative counters of datapath flows into deltas, so that no byte is lost or counted twice.
+/// Turns the cumulative counters of datapath flows into deltas, so that no byte is lost or counted
+/// twice.
 ///
-/// A switch counts per datapath flow, from zero, and forgets a flow that is idle; the same flow may return and starts at
-/// zero again (Open vSwitch: after 5 to 10 s, thesis 4.2.2). A flow is named by an `id` of the caller's choice that is the same in
-/// every poll, such as its ufid or a hash of its match.
+/// A switch counts per datapath flow, from zero, and forgets a flow that is idle; the same flow may
+/// return and starts at zero again (Open vSwitch: after 5 to 10 s, thesis 4.2.2). A flow is named
+/// by an `id` of the caller's choice that is the same in every poll, such as its ufid or a hash of
+/// its match.
 ///
 /// ```
 /// use s_core_flow::CounterDeltas;
@@ -52,25 +54,33 @@ struct Reading {
 /// # What a reading means
 ///
 /// - **A known counter that rose**: the difference.
-/// - **A known counter of which packets or bytes fell**: it restarted, and the whole new value is the delta.
-/// - **An unknown counter**: its flow began after the last poll, and the whole value is the delta. A flow that was missing in a whole
-///   poll is unknown, so one that vanishes and returns loses nothing.
-/// - **An unknown counter while history is unknown**: zero; the reading only sets the baseline. That is so in the first poll, since
-///   the counters may have been counting for a week, and these bytes belong to no window. Rates therefore begin with the
-///   second poll. It is so again in the poll after one that overflowed.
-/// - **A second reading of an id in one poll**: a later reading of the same counter; a dump of flows that change meanwhile may show one
-///   twice. What it rose by is the delta; one that fell is out of date and changes nothing. *Different counters must have different ids*, even
-///   where the switch shows one flow once per thread: their sum would not do, because when one of them ends, the sum falls although the other did not
-///   restart.
+/// - **A known counter of which packets or bytes fell**: it restarted, and the whole new value is
+///   the delta.
+/// - **An unknown counter**: its flow began after the last poll, and the whole value is the delta.
+///   A flow that was missing in a whole poll is unknown, so one that vanishes and returns loses
+///   nothing.
+/// - **An unknown counter while history is unknown**: zero; the reading only sets the baseline.
+///   That is so in the first poll, since the counters may have been counting for a week, and these
+///   bytes belong to no window. Rates therefore begin with the second poll. It is so again in the
+///   poll after one that overflowed.
+/// - **A second reading of an id in one poll**: a later reading of the same counter; a dump of
+///   flows that change meanwhile may show one twice. What it rose by is the delta; one that fell is
+///   out of date and changes nothing. *Different counters must have different ids*, even where the
+///   switch shows one flow once per thread: their sum would not do, because when one of them ends,
+///   the sum falls although the other did not restart.
 ///
-/// What cannot be seen is not told: bytes between a flow's last reading and its end are lost, and so is what a counter had counted before a restart if
-/// it has passed its old value again by the next reading.
+/// What no reading shows cannot be told: bytes between a flow's last reading and its end or restart
+/// are lost, and a restarted counter that has passed its old value by the next reading looks like
+/// one that rose.
 ///
 /// # Bounds
 ///
-/// At most `limit` counters are remembered. An unknown counter beyond that is not: its delta is zero, in this poll and in all until
-/// there is room, because a value that is not remembered would be counted again each time. [`overflowed`](Self::overflowed) counts such readings. When
-/// there is room again, the poll after takes the baseline of counters it does not know, for their history is unknown.
+/// At most `limit` counters are remembered. An unknown counter beyond that is not: its delta is
+/// zero, in this poll and in all until there is room, because a value that is not remembered would
+/// be counted again each time. [`overflowed`](Self::overflowed) counts such readings. When there is
+/// room again, the poll after takes the baseline of counters it does not know, for their history is
+/// unknown. A flow that ended keeps its place until the end of the poll that misses it, so allow for
+/// the flows of two polls.
 #[derive(Clone)]
 pub struct CounterDeltas {
     limit: usize,
@@ -85,7 +95,8 @@ pub struct CounterDeltas {
 impl CounterDeltas {
     /// Remembers no counter yet, and never more than `limit`. Nothing is allocated in advance.
     ///
-    /// `seed` seeds the hash; draw it at random at each start, as tenants may choose what the ids are made of.
+    /// `seed` seeds the hash; draw it at random at each start, as tenants may choose what the ids
+    /// are made of.
     pub const fn new(limit: usize, seed: u64) -> Self {
         Self {
             limit,
@@ -141,8 +152,8 @@ impl fmt::Debug for CounterDeltas {
 
 /// One look at all counters of a switch, while it is going on; see [`CounterDeltas::begin_poll`].
 ///
-/// If it is dropped before [`end`](Self::end), the poll failed: the deltas already given stand, and no counter is forgotten, since one that was
-/// not reached may well be there.
+/// If it is dropped before [`end`](Self::end), the poll failed: the deltas already given stand, and
+/// no counter is forgotten, since one that was not reached may well be there.
 #[derive(Debug)]
 #[must_use = "a poll that is dropped counts as failed"]
 pub struct OpenPoll<'a> {
@@ -151,8 +162,9 @@ pub struct OpenPoll<'a> {
 }
 
 impl OpenPoll<'_> {
-    /// What the counter `id`, which now reads `packets` and `bytes`, has counted since it was last read. See
-    /// [`CounterDeltas`](CounterDeltas#what-a-reading-means) for counters that fall, vanish, return or come twice.
+    /// What the counter `id`, which now reads `packets` and `bytes`, has counted since it was last
+    /// read. See [`CounterDeltas`](CounterDeltas#what-a-reading-means) for counters that fall,
+    /// vanish, return or come twice.
     #[must_use = "the reading is remembered, so these bytes are told only once"]
     pub fn delta(&mut self, id: u64, packets: u64, bytes: u64) -> Delta {
         let CounterDeltas {
@@ -186,7 +198,8 @@ impl OpenPoll<'_> {
         }
     }
 
-    /// Ends a poll that has reached every counter, and forgets those that it did not show: their flows are gone.
+    /// Ends a poll that has reached every counter, and forgets those that it did not show: their
+    /// flows are gone.
     pub fn end(self) {
         let CounterDeltas {
             readings,

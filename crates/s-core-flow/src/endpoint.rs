@@ -23,8 +23,8 @@ struct Endpoint {
     chain: List,
 }
 
-/// Endpoints by IP address and by MAC address. They come with their first entry and go with their last, so there
-/// are at most twice as many as entries.
+/// Endpoints by IP address and by MAC address. They come with their first entry and go with their
+/// last, so there are at most twice as many as entries.
 #[derive(Clone)]
 pub(crate) struct Endpoints {
     endpoints: Slab<Endpoint>,

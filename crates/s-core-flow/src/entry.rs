@@ -23,7 +23,8 @@ pub struct Flow {
 }
 
 impl Flow {
-    /// How long the flow has been recorded: from the first record to the last (thesis 4.2.2, flow duration).
+    /// How long the flow has been recorded: from the first record to the last (thesis 4.2.2, flow
+    /// duration).
     pub fn duration(&self) -> Duration {
         self.last_seen.saturating_sub(self.first_seen)
     }
@@ -44,7 +45,8 @@ pub(crate) struct Entry {
     window: Buckets,
     first_seen: u64,
     last_seen: u64,
-    /// Places in the chains of the lower and the higher end; the second is unused where they are one address.
+    /// Places in the chains of the lower and the higher end; the second is unused where they are
+    /// one address.
     chains: [Link; 2],
     /// Place in the order of last records.
     pub(crate) recency: Link,

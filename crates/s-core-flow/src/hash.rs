@@ -16,7 +16,8 @@ impl SeededHash {
     pub(crate) const fn new(seed: u64) -> Self {
         Self {
             seed,
-            // The library's own fixed constants are public: every word of the state comes from the seed.
+            // The library's own fixed constants are public: every word of the state comes from the
+            // seed.
             shared: SharedSeed::from_u64(seed),
         }
     }

@@ -4,7 +4,8 @@ use core::net::Ipv4Addr;
 
 use crate::hash::SeededHash;
 
-/// What names a flow: one direction of traffic, as Open vSwitch's datapath counts it (thesis 4.2.2).
+/// What names a flow: one direction of traffic, as Open vSwitch's datapath counts it (thesis
+/// 4.2.2).
 ///
 /// ```
 /// use core::net::Ipv4Addr;
@@ -26,7 +27,8 @@ pub struct FlowKey {
     pub src: Ipv4Addr,
     /// Where the packets go.
     pub dst: Ipv4Addr,
-    /// The IP protocol number (6 is TCP, 17 is UDP), or 0 where the switch keeps pairs of addresses only.
+    /// The IP protocol number (6 is TCP, 17 is UDP), or 0 where the switch keeps pairs of addresses
+    /// only.
     pub protocol: u8,
     /// The source port, or 0 where there is none.
     pub src_port: u16,

@@ -1,8 +1,10 @@
-//! A bounded bidirectional flow table fed by counter deltas, with byte rates per peer over a stated window.
+//! A bounded bidirectional flow table fed by counter deltas, with byte rates per peer over a stated
+//! window.
 //!
-//! It tells who talks to whom, and how much, on one virtualisation host: section 4.2.2 of Gregg Hamilton's thesis "Distributed
-//! virtual machine migration for cloud data centre environments" (University of Glasgow, 2014). A virtual switch counts bytes per flow
-//! and direction and forgets idle flows after seconds; this crate makes rates per pair of addresses of that.
+//! It tells who talks to whom, and how much, on one virtualisation host: section 4.2.2 of Gregg
+//! Hamilton's thesis "Distributed virtual machine migration for cloud data centre environments"
+//! (University of Glasgow, 2014). A virtual switch counts bytes per flow and direction and forgets
+//! idle flows after seconds; this crate makes rates per pair of addresses of that.
 //!
 //! ```
 //! use core::net::Ipv4Addr;
@@ -42,15 +44,18 @@
 //! ```
 //!
 //! The types to know:
-//! - [`FlowTable`]: flows by key and by address, bytes, duration, MAC addresses, and rates per peer, within
-//!   [`FlowTableConfig`]'s bounds.
-//! - [`CounterDeltas`]: cumulative counters in, bytes since the last poll out, whatever the switch forgets or restarts.
+//! - [`FlowTable`]: flows by key and by address, bytes, duration, MAC addresses, and rates per
+//!   peer, within [`FlowTableConfig`]'s bounds.
+//! - [`CounterDeltas`]: cumulative counters in, bytes since the last poll out, whatever the switch
+//!   forgets or restarts.
 //! - [`FlowKey`], [`MacAddr`]: what names a flow and a network interface.
 //!
-//! What it does not do: it reads no switch (the crate `s-core-backend` does), knows no clock and no randomness (both are arguments), keeps no packet
-//! counts and no history beyond the window, and knows IPv4 addresses only.
+//! What it does not do: it reads no switch (the crate `s-core-backend` does), knows no clock and no
+//! randomness (both are arguments), keeps no packet counts and no history beyond the window, and
+//! knows IPv4 addresses only.
 //!
-//! The feature `std`, on by default, only lets the errors' dependency use the standard library; without it the crate needs `alloc` alone.
+//! The feature `std`, on by default, only lets the errors' dependency use the standard library;
+//! without it the crate needs `alloc` alone.
 #![no_std]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
@@ -77,3 +82,8 @@ pub use entry::Flow;
 pub use key::FlowKey;
 pub use mac::{InvalidMac, MacAddr};
 pub use table::{Dropped, FlowTable};
+
+/// Runs the example of the crate's front page in the repository and on the registry.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

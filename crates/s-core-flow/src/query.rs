@@ -20,19 +20,22 @@ impl FlowTable {
         self.entries[index].flow(direction)
     }
 
-    /// The flow `key` and its reverse together, if either was recorded; the answer bears the name `key`.
+    /// The flow `key` and its reverse together, if either was recorded; the answer bears the name
+    /// `key`.
     pub fn bidirectional(&self, key: FlowKey) -> Option<Flow> {
         let (undirected, direction) = key.undirected();
         let index = self.find(undirected.hash(&self.hash), &undirected)?;
         Some(self.entries[index].both(direction))
     }
 
-    /// All flows from or to `ip`, in the order in which their entries were made; a flow and its reverse are neighbours.
+    /// All flows from or to `ip`, in the order in which their entries were made; a flow and its
+    /// reverse are neighbours.
     pub fn flows_of(&self, ip: Ipv4Addr) -> impl Iterator<Item = Flow> + '_ {
         self.entries_of(ip).flat_map(Entry::flows)
     }
 
-    /// All flows, those that have gone longest without a record first; a flow and its reverse are neighbours.
+    /// All flows, those that have gone longest without a record first; a flow and its reverse are
+    /// neighbours.
     pub fn flows(&self) -> impl Iterator<Item = Flow> + '_ {
         successors(self.entry(self.by_recency.head), |entry| {
             self.entry(entry.recency.next)
@@ -40,38 +43,42 @@ impl FlowTable {
         .flat_map(Entry::flows)
     }
 
-    /// The MAC address seen last as the source of a packet from `ip`, if a flow of `ip` is still known (thesis 4.2.4).
+    /// The MAC address seen last as the source of a packet from `ip`, if a flow of `ip` is still
+    /// known (thesis 4.2.4).
     pub fn mac_of(&self, ip: Ipv4Addr) -> Option<MacAddr> {
         self.endpoints.mac_of(&self.hash, ip)
     }
 
     /// The IP address seen last with the source MAC address `mac`, if a flow of it is still known.
     ///
-    /// Several addresses may share a MAC address, as those behind a router do; [`mac_of`](Self::mac_of) tells it of each.
+    /// Several addresses may share a MAC address, as those behind a router do;
+    /// [`mac_of`](Self::mac_of) tells it of each.
     pub fn ip_of(&self, mac: MacAddr) -> Option<Ipv4Addr> {
         self.endpoints.ip_of(&self.hash, mac)
     }
 
-    /// The length of time that rates asked for `now` are averages over: between half and whole of the configured window,
-    /// or what has passed since the table was made if that is less.
+    /// The length of time that rates asked for `now` are averages over: between half and whole of
+    /// the configured window, or what has passed since the table was made if that is less.
     pub fn covered(&self, now: Duration) -> Duration {
         let (window, now) = self.window_at(now);
         Duration::from_nanos(now - window.start().max(self.born))
     }
 
-    /// Bytes per second between `ip` and each of its peers, both directions together, averaged over the time
-    /// [`covered`](Self::covered): the aggregate throughput of thesis 4.2.5, the λ(u, v) of Eq. 3.1.
+    /// Bytes per second between `ip` and each of its peers, both directions together, averaged over
+    /// the time [`covered`](Self::covered): the aggregate throughput of thesis 4.2.5, the λ(u, v)
+    /// of Eq. 3.1.
     ///
-    /// Peers come in ascending order and are those with traffic in the window; traffic of `ip` with itself is left out. The answer
-    /// is empty as long as no time is covered. Traffic from before a flow was first recorded counts as none.
+    /// Peers come in ascending order and are those with traffic in the window; traffic of `ip` with
+    /// itself is left out. The answer is empty as long as no time is covered. Traffic from before a
+    /// flow was first recorded counts as none.
     pub fn rates(&self, ip: Ipv4Addr, now: Duration) -> Vec<(Ipv4Addr, f64)> {
         let mut rates = Vec::new();
         self.rates_into(ip, now, &mut rates);
         rates
     }
 
-    /// Like [`rates`](Self::rates), but replaces the contents of `rates`, and allocates only if its capacity is below the number of `ip`'s
-    /// entries.
+    /// Like [`rates`](Self::rates), but replaces the contents of `rates`, and allocates only if its
+    /// capacity is below the number of `ip`'s entries.
     pub fn rates_into(&self, ip: Ipv4Addr, now: Duration, rates: &mut Vec<(Ipv4Addr, f64)>) {
         rates.clear();
         let covered = self.covered(now);
@@ -99,8 +106,9 @@ impl FlowTable {
         }
     }
 
-    /// What [`rates`](Self::rates) adds up: for each entry of `ip` with traffic in the window, the peer and the bytes of both directions. A
-    /// peer comes once per entry, in the order in which the entries were made. Allocates nothing.
+    /// What [`rates`](Self::rates) adds up: for each entry of `ip` with traffic in the window, the
+    /// peer and the bytes of both directions. A peer comes once per entry, in the order in which
+    /// the entries were made. Allocates nothing.
     pub fn window_bytes(
         &self,
         ip: Ipv4Addr,

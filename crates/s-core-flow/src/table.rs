@@ -34,25 +34,29 @@ impl Dropped {
 
 /// The bidirectional flow table of thesis section 4.2.2.
 ///
-/// A flow and its reverse are one *entry*: their statistics are stored once and both are found with one probe of one hash
-/// table. Each address chains its entries, so the flows of a VM are found without looking at those of others.
+/// A flow and its reverse are one *entry*: their statistics are stored once and both are found with
+/// one probe of one hash table. Each address chains its entries, so the flows of a VM are found
+/// without looking at those of others.
 ///
-/// **Time** is an argument: a [`Duration`] since an origin of the caller's choice, as fine as nanoseconds. A time that lies
-/// before one already given counts as that one.
+/// **Time** is an argument: a [`Duration`] since an origin of the caller's choice, as fine as
+/// nanoseconds. A time that lies before one already given counts as that one.
 ///
-/// **Bounds**: at [`limit`](FlowTableConfig::limit) entries a new one replaces the entry that has gone longest without a record
-/// (of several with the same time, the one that reached that time first); [`evicted`](Self::evicted) counts what was lost.
+/// **Bounds**: at [`limit`](FlowTableConfig::limit) entries a new one replaces the entry that has
+/// gone longest without a record (of several with the same time, the one that reached that time
+/// first); [`evicted`](Self::evicted) counts what was lost.
 ///
-/// **Cost**: recording, finding and dropping an entry take constant time; asking for an address's flows or rates takes time
-/// proportional to the entries of that address.
+/// **Cost**: recording, finding and dropping an entry take constant time; asking for an address's
+/// flows or rates takes time proportional to the entries of that address.
 ///
 /// # Rates
 ///
-/// [`rates`](Self::rates) are averages over a window of the configured length W, kept as two buckets of W/2 on a fixed grid. The
-/// window reaches from the start of the bucket before the running one until now, so it is between W/2 and W long, but never
-/// reaches back before the table was made; [`covered`](Self::covered) tells its length. The bytes of the window are exact sums and
-/// are divided by exactly the length covered, so the one error is that of the polls: a delta counts whole at the moment it is recorded,
-/// though its traffic was spread over the poll interval p before, which shifts a rate by at most the bytes of one p.
+/// [`rates`](Self::rates) are averages over a window of the configured length W, kept as two
+/// buckets of W/2 on a fixed grid. The window reaches from the start of the bucket before the
+/// running one until now, so it is between W/2 and W long, but never reaches back before the table
+/// was made; [`covered`](Self::covered) tells its length. The bytes of the window are exact sums
+/// and are divided by exactly the length covered, so the one error is that of the polls: a delta
+/// counts whole at the moment it is recorded, though its traffic was spread over the poll interval
+/// p before, which shifts a rate by at most the bytes of one p.
 #[derive(Clone)]
 pub struct FlowTable {
     pub(crate) config: FlowTableConfig,
@@ -74,8 +78,9 @@ pub struct FlowTable {
 impl FlowTable {
     /// Makes an empty table whose measurement begins `now`.
     ///
-    /// Make it when the baseline of the counters is taken (see [`CounterDeltas`](crate::CounterDeltas)): rates are divided by the time
-    /// since, as long as that is shorter than the window.
+    /// Make it when the baseline of the counters is taken (see
+    /// [`CounterDeltas`](crate::CounterDeltas)): rates are divided by the time since, as long as
+    /// that is shorter than the window.
     ///
     /// # Errors
     ///
@@ -99,11 +104,11 @@ impl FlowTable {
 
     /// Records that `bytes` more were seen `now` in the flow `key`, which is added if it is new.
     ///
-    /// `bytes` is what came since the flow's last record ([`CounterDeltas`](crate::CounterDeltas) tells it); a record of zero bytes
-    /// says that the flow is still there. Sums saturate.
+    /// `bytes` is what came since the flow's last record ([`CounterDeltas`](crate::CounterDeltas)
+    /// tells it); a record of zero bytes says that the flow is still there. Sums saturate.
     ///
-    /// `src_mac` is the source's MAC address where the switch tells it. It replaces the one known so far; group addresses, which
-    /// are no VM's own, are ignored.
+    /// `src_mac` is the source's MAC address where the switch tells it. It replaces the one known
+    /// so far; group addresses, which are no VM's own, are ignored.
     pub fn record(&mut self, now: Duration, key: FlowKey, bytes: u64, src_mac: Option<MacAddr>) {
         self.advance(now);
         let (undirected, direction) = key.undirected();
@@ -123,8 +128,9 @@ impl FlowTable {
         }
     }
 
-    /// Drops the entries that have gone without a record for [`idle_timeout`](FlowTableConfig::idle_timeout) or longer, in time
-    /// proportional to what goes. Rates do not change by it.
+    /// Drops the entries that have gone without a record for
+    /// [`idle_timeout`](FlowTableConfig::idle_timeout) or longer, in time proportional to what
+    /// goes. Rates do not change by it.
     pub fn expire(&mut self, now: Duration) -> Dropped {
         self.advance(now);
         let mut dropped = Dropped::default();
@@ -137,10 +143,11 @@ impl FlowTable {
         dropped
     }
 
-    /// Drops every entry at one end of which `ip` is, and with them what was known of its MAC address.
+    /// Drops every entry at one end of which `ip` is, and with them what was known of its MAC
+    /// address.
     ///
-    /// For a VM that has left this server. (The thesis also clears a VM that stays, after each decision, to begin its throughput
-    /// anew; the window of the rates takes that place here.)
+    /// For a VM that has left this server. (The thesis also clears a VM that stays, after each
+    /// decision, to begin its throughput anew; the window of the rates takes that place here.)
     pub fn clear(&mut self, ip: Ipv4Addr) -> Dropped {
         let mut dropped = Dropped::default();
         while let Some(index) = self.endpoints.first_entry(&self.hash, ip) {
