@@ -75,3 +75,8 @@ pub use policy::{
 pub use statistic::Statistic;
 pub use token::{Step, Token, Visit, VisitOrder};
 pub use wire::{Limits, Slot, SlotKind, TokenView};
+
+/// Runs the README's example with the tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -1,4 +1,8 @@
 //! The frame byte by byte, and tokens that come back from it.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a helper that fails shall fail its test"
+)]
 
 use proptest::prelude::*;
 use s_core_model::{Level, ServerId, VmId};

@@ -1,4 +1,8 @@
 //! Every malformed frame has its own error, and none panics.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a helper that fails shall fail its test"
+)]
 
 use bytes::BytesMut;
 use proptest::prelude::*;

@@ -1,4 +1,8 @@
 //! The policies, with their index, against a plain scan of a sorted list.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a helper that fails shall fail its test"
+)]
 
 use std::cmp::Reverse;
 

@@ -94,7 +94,7 @@ impl<T: AsRef<[u8]> + AsMut<[u8]>> TokenView<T> {
         match self.slot_kind() {
             SlotKind::Basic => {}
             SlotKind::Extended => {
-                self.write(slot.start + 5..slot.end, &statistic.to_bits().to_be_bytes())
+                self.write(slot.start + 5..slot.end, &statistic.to_bits().to_be_bytes());
             }
         }
         Ok(())

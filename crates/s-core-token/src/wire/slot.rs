@@ -76,7 +76,7 @@ impl Slot {
         match kind {
             SlotKind::Basic => {}
             SlotKind::Extended => {
-                bytes[5..9].copy_from_slice(&self.statistic.to_bits().to_be_bytes())
+                bytes[5..9].copy_from_slice(&self.statistic.to_bits().to_be_bytes());
             }
         }
     }
