@@ -1,5 +1,7 @@
 //! Eq. 3.1 and Eq. 3.2 against a model that is plainly right: a full matrix and two nested loops.
 
+#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
 use proptest::prelude::*;
 use s_core_model::{
     Allocation, Capacity, CostModel, HostLoads, Level, Levels, LinkWeights, Placement, Rate,

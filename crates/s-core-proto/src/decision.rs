@@ -1,0 +1,214 @@
+//! The migration decision of thesis 4.2.5: which servers to ask for room, in which order.
+//!
+//! One implementation serves the agent's [`Node`](crate::Node), the planner and the simulator.
+
+use alloc::vec::Vec;
+use core::cmp::Reverse;
+use core::fmt;
+use core::str::FromStr;
+
+use s_core_model::{CostModel, HostLoads, Levels, MigrationCost, Rate, ServerIndex, gain};
+
+/// In which order the servers that are worth a migration are asked for room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+pub enum TargetChoice {
+    /// Thesis 4.2.5: the servers of the peers, from the highest communication cost of a peer to
+    /// the lowest; the first that has room and is cheaper.
+    #[default]
+    FirstFit,
+    /// Chapter 3: all candidates are compared; the one with the largest gain that has room.
+    BestFit,
+}
+
+impl TargetChoice {
+    /// The name used in configuration files and on command lines.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::FirstFit => "first-fit",
+            Self::BestFit => "best-fit",
+        }
+    }
+}
+
+impl fmt::Display for TargetChoice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for TargetChoice {
+    type Err = UnknownTargetChoice;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        [Self::FirstFit, Self::BestFit]
+            .into_iter()
+            .find(|choice| choice.name() == text)
+            .ok_or(UnknownTargetChoice)
+    }
+}
+
+/// A name that is no way of choosing a target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("unknown target choice; known are first-fit and best-fit")]
+pub struct UnknownTargetChoice;
+
+/// A peer's server that the VM could move to.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Candidate {
+    /// The server.
+    pub server: ServerIndex,
+    /// The highest communication cost of any of the VM's peers there: what orders [`TargetChoice::FirstFit`].
+    pub pair_cost: f64,
+    /// The left side of Eq. 3.2 for a move there.
+    pub gain: f64,
+}
+
+/// What a VM's traffic costs where it is, and what it would gain elsewhere.
+///
+/// Reused from one VM to the next, it allocates nothing once it has grown.
+///
+/// ```
+/// use s_core_model::{CostModel, LinkWeights, MigrationCost, Rate, ServerIndex};
+/// use s_core_proto::{Evaluation, TargetChoice};
+/// # use s_core_model::{Level, Levels, ServerId};
+/// # struct Racks;
+/// # impl Levels for Racks {
+/// #     fn server_count(&self) -> usize { 4 }
+/// #     fn max_level(&self) -> Level { Level::new(1) }
+/// #     fn level(&self, a: ServerIndex, b: ServerIndex) -> Level { Level::new((a != b).into()) }
+/// #     fn index_of(&self, s: ServerId) -> Option<ServerIndex> { Some(ServerIndex::new(s.get())) }
+/// #     fn server_at(&self, s: ServerIndex) -> ServerId { ServerId::new(s.get()) }
+/// # }
+/// // Four servers in four racks: a VM on server 0 talks to VMs on servers 1 and 2.
+/// let model = CostModel::new(LinkWeights::new([1.0])?, Racks)?;
+/// let [here, near, far] = [0, 1, 2].map(ServerIndex::new);
+/// let peers = [(near, Rate::new(10.0)?), (far, Rate::new(90.0)?)];
+/// let mut evaluation = Evaluation::default();
+/// evaluation.evaluate(&model, here, peers);
+/// assert_eq!(evaluation.cost(), 100.0);
+/// let best = evaluation.worthwhile(MigrationCost::ZERO, TargetChoice::FirstFit)[0];
+/// assert_eq!((best.server, best.gain), (far, 180.0)); // 2 × (100 − 10)
+/// # Ok::<(), Box<dyn core::error::Error>>(())
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct Evaluation {
+    cost: f64,
+    load: Rate,
+    greatest_pair_reduction: f64,
+    candidates: Vec<Candidate>,
+    asked: Vec<Candidate>,
+    loads: HostLoads,
+    servers: Vec<ServerIndex>,
+    costs: Vec<f64>,
+}
+
+impl Evaluation {
+    /// Evaluates a VM on server `source` that exchanges data with `peers` at these servers.
+    ///
+    /// Takes O(peers × log peers), and the time of [`CostModel::costs_at`] for as many
+    /// candidates as there are servers with peers.
+    ///
+    /// # Panics
+    ///
+    /// If a server is not part of the model's data centre.
+    pub fn evaluate<L: Levels>(
+        &mut self,
+        model: &CostModel<L>,
+        source: ServerIndex,
+        peers: impl IntoIterator<Item = (ServerIndex, Rate)> + Clone,
+    ) {
+        self.loads.refill(peers.clone());
+        self.load = self.loads.iter().map(|(_, rate)| rate).sum();
+        self.cost = model.cost_at(&self.loads, source);
+        self.collect_candidates(model, source, peers);
+        self.servers.clear();
+        self.servers
+            .extend(self.candidates.iter().map(|candidate| candidate.server));
+        self.costs.clear();
+        model.costs_at(&self.loads, &self.servers, &mut self.costs);
+        for (candidate, cost_after) in self.candidates.iter_mut().zip(&self.costs) {
+            candidate.gain = gain(self.cost, *cost_after);
+        }
+        self.candidates.sort_unstable_by(|a, b| {
+            b.pair_cost
+                .total_cmp(&a.pair_cost)
+                .then(a.server.cmp(&b.server))
+        });
+    }
+
+    /// One candidate per server with peers, with the highest cost of a pair.
+    fn collect_candidates<L: Levels>(
+        &mut self,
+        model: &CostModel<L>,
+        source: ServerIndex,
+        peers: impl IntoIterator<Item = (ServerIndex, Rate)>,
+    ) {
+        self.candidates.clear();
+        for (server, rate) in peers {
+            if server != source {
+                self.candidates.push(Candidate {
+                    server,
+                    pair_cost: model.pair_cost(rate, source, server),
+                    gain: 0.0,
+                });
+            }
+        }
+        self.candidates.sort_unstable_by(|a, b| {
+            (a.server.cmp(&b.server)).then(b.pair_cost.total_cmp(&a.pair_cost))
+        });
+        self.candidates.dedup_by_key(|candidate| candidate.server);
+        self.greatest_pair_reduction = self
+            .candidates
+            .iter()
+            .map(|candidate| 2.0 * candidate.pair_cost)
+            .fold(0.0, f64::max);
+    }
+
+    /// C(u) where the VM is now.
+    pub fn cost(&self) -> f64 {
+        self.cost
+    }
+
+    /// The aggregate load of the VM: what the load-aware policy orders by (4.1).
+    pub fn load(&self) -> Rate {
+        self.load
+    }
+
+    /// The most that bringing the VM beside one of its peers could save on that pair alone: what
+    /// the global policy orders by (4.1).
+    pub fn greatest_pair_reduction(&self) -> f64 {
+        self.greatest_pair_reduction
+    }
+
+    /// Every server that hosts a peer, other than the VM's own, in the order of 4.2.5.
+    pub fn candidates(&self) -> &[Candidate] {
+        &self.candidates
+    }
+
+    /// The candidates whose gain exceeds the migration cost (Eq. 3.2), in the order in which to ask them for room.
+    pub fn worthwhile(
+        &mut self,
+        migration_cost: MigrationCost,
+        choice: TargetChoice,
+    ) -> &[Candidate] {
+        let threshold = migration_cost.threshold(self.cost);
+        self.asked.clear();
+        self.asked.extend(
+            self.candidates
+                .iter()
+                .filter(|candidate| candidate.gain > threshold),
+        );
+        if choice == TargetChoice::BestFit {
+            // Stable: candidates of equal gain stay in the order of 4.2.5.
+            self.asked.sort_by(|a, b| b.gain.total_cmp(&a.gain));
+        }
+        &self.asked
+    }
+
+    /// The candidate with the largest gain, whether or not it exceeds the migration cost.
+    pub fn best(&self) -> Option<Candidate> {
+        self.candidates.iter().copied().max_by(|a, b| {
+            (a.gain.total_cmp(&b.gain)).then(Reverse(a.server).cmp(&Reverse(b.server)))
+        })
+    }
+}

@@ -1,0 +1,130 @@
+//! The token while it is here, and what is being waited for.
+
+use alloc::vec::Vec;
+
+use s_core_model::{Rate, ServerId, VmId};
+use s_core_token::{Mark, Token};
+
+use super::io::TimerKind;
+use crate::message::QueryId;
+use crate::time::Instant;
+
+/// A token, the peers of its holder, and the step that the visit has come to.
+///
+/// A visit goes through the phases in the order in which they are listed; `Asking` and `Migrating`
+/// are left out when the VM stays.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Holding {
+    pub(super) token: Token,
+    pub(super) peers: Vec<Peer>,
+    pub(super) phase: Phase,
+}
+
+/// A VM that the holder exchanges data with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Peer {
+    pub(super) vm: VmId,
+    pub(super) rate: Rate,
+    /// Where it is, once its server has said so.
+    pub(super) server: Option<ServerId>,
+    /// How many answers have pointed elsewhere.
+    pub(super) redirects: u8,
+}
+
+/// A server that is worth a migration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Offer {
+    pub(super) server: ServerId,
+    pub(super) gain: Cost,
+}
+
+/// A finite cost in a state that can be compared and hashed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Cost(u64);
+
+impl Cost {
+    pub(super) fn new(cost: f64) -> Self {
+        Self(cost.to_bits())
+    }
+
+    pub(super) fn get(self) -> f64 {
+        f64::from_bits(self.0)
+    }
+}
+
+/// A request that is repeated until it is answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Attempt {
+    pub(super) number: u8,
+    pub(super) until: Instant,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Phase {
+    /// The driver reads the holder's rates.
+    Measuring { until: Instant },
+    /// The peers' servers are asked for; the query of peer i is `first_query + i`.
+    Locating {
+        first_query: QueryId,
+        attempt: Attempt,
+    },
+    /// The first of the offers is asked for room.
+    Asking {
+        /// Still to be asked, the current one last.
+        offers: Vec<Offer>,
+        asked: Vec<ServerId>,
+        query: QueryId,
+        cost_before: Cost,
+        attempt: Attempt,
+    },
+    /// The holder is on its way.
+    Migrating {
+        offer: Offer,
+        cost_before: Cost,
+        until: Instant,
+    },
+    /// The next VM is known; the token rests.
+    Resting { until: Instant },
+    /// The next VM's server is asked for.
+    Seeking {
+        query: QueryId,
+        redirects: u8,
+        /// How often the next VM turned out not to be where it was sought.
+        moved: u8,
+        attempt: Attempt,
+    },
+    /// The token was sent and is not yet acknowledged.
+    Handing {
+        server: ServerId,
+        /// As in `Seeking`.
+        moved: u8,
+        attempt: Attempt,
+    },
+}
+
+impl Holding {
+    pub(super) fn timer(&self) -> (Instant, TimerKind) {
+        match &self.phase {
+            Phase::Measuring { until } => (*until, TimerKind::Measurement),
+            Phase::Locating { attempt, .. } | Phase::Seeking { attempt, .. } => {
+                (attempt.until, TimerKind::Location)
+            }
+            Phase::Asking { attempt, .. } => (attempt.until, TimerKind::Capacity),
+            Phase::Migrating { until, .. } => (*until, TimerKind::Migration),
+            Phase::Resting { until } => (*until, TimerKind::Rest),
+            Phase::Handing { attempt, .. } => (attempt.until, TimerKind::Acknowledgement),
+        }
+    }
+
+    pub(super) fn is_migrating(&self) -> bool {
+        matches!(self.phase, Phase::Migrating { .. })
+    }
+}
+
+/// A migration that the driver has been told to make. It outlives the token under which it was decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct InFlight {
+    pub(super) vm: VmId,
+    pub(super) target: ServerId,
+    pub(super) mark: Mark,
+}

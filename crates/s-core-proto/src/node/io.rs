@@ -1,0 +1,273 @@
+//! What goes into a node and what comes out of it.
+
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use s_core_model::{Capacity, Rate, ServerId, VmId};
+use s_core_token::Mark;
+
+use crate::message::Message;
+
+/// Something that happened, told to [`Node::handle`](super::Node::handle).
+#[derive(Clone, Debug, PartialEq)]
+pub enum Input {
+    /// Time has passed: a moment from [`Node::poll_timeout`](super::Node::poll_timeout) has come.
+    Tick,
+    /// The VMs that run here with their memory in MiB, all of them, and what there is room for beside them.
+    Hosted {
+        /// Every VM that runs here.
+        vms: Vec<(VmId, u32)>,
+        /// Room beyond these.
+        free: Capacity,
+    },
+    /// Make a token for these VMs and for those that run here, in a new epoch.
+    Mint {
+        /// VMs of the whole data centre, in any order.
+        vms: Vec<VmId>,
+    },
+    /// A message came whose frame was authenticated.
+    Received {
+        /// The server that sealed the frame.
+        sender: ServerId,
+        /// What it says.
+        message: Message,
+    },
+    /// The answer to [`Action::Measure`].
+    Measured {
+        /// The VM that was asked for.
+        vm: VmId,
+        /// λ to each address that it exchanges data with; addresses that are no VMs are ignored.
+        peers: Vec<(VmId, Rate)>,
+    },
+    /// The answer to [`Action::Migrate`].
+    MigrationEnded {
+        /// The VM.
+        vm: VmId,
+        /// How it ended.
+        outcome: Outcome,
+    },
+}
+
+/// How a migration ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Outcome {
+    /// The VM runs on the target.
+    Moved,
+    /// The VM runs on, here.
+    StayedHere,
+    /// Nobody knows yet where it runs.
+    Unknown,
+}
+
+/// Something that the driver has to do, in the order in which [`Node::poll`](super::Node::poll) returns it.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Action {
+    /// Make this mark durable; nothing that comes after it may happen before it is (rule R1).
+    Persist(Mark),
+    /// Send a message. It may be lost.
+    Send {
+        /// To whom.
+        to: Destination,
+        /// What.
+        message: Message,
+    },
+    /// Read the rates of a VM that runs here and answer with [`Input::Measured`].
+    Measure(VmId),
+    /// List the VMs that run here soon and answer with [`Input::Hosted`]: something may have changed.
+    ListHosted,
+    /// Migrate a VM live and answer with [`Input::MigrationEnded`].
+    Migrate {
+        /// The VM, which runs here.
+        vm: VmId,
+        /// Where to.
+        target: ServerId,
+        /// How long it may take.
+        deadline: Duration,
+    },
+    /// Something that a person may want to know; needs no answer.
+    Report(Report),
+}
+
+/// To whom a message goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Destination {
+    /// The agent of this server.
+    Server(ServerId),
+    /// The agent of whichever server hosts this VM: to the VM's own address where packets to it are
+    /// intercepted (4.2.3), or else to every server.
+    HostOf(VmId),
+}
+
+/// What a node is waiting for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum TimerKind {
+    /// Rates of the holder.
+    Measurement,
+    /// Answers to location requests.
+    Location,
+    /// The answer to a capacity request.
+    Capacity,
+    /// The end of a migration.
+    Migration,
+    /// The token's rest with the holder.
+    Rest,
+    /// The acknowledgement of a token that was sent.
+    Acknowledgement,
+    /// The end of a reservation.
+    Reservation,
+}
+
+/// Something that a person may want to know.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Report {
+    /// The token came for a VM that runs here.
+    Holding {
+        /// The VM.
+        vm: VmId,
+        /// The token's mark.
+        mark: Mark,
+    },
+    /// The holder does not migrate.
+    Stayed {
+        /// The VM.
+        vm: VmId,
+        /// Why.
+        why: WhyStayed,
+    },
+    /// The holder begins to migrate.
+    Migrating {
+        /// The VM.
+        vm: VmId,
+        /// Where to.
+        target: ServerId,
+        /// By how much Eq. 3.1 will fall.
+        gain: f64,
+    },
+    /// The holder has migrated.
+    Migrated {
+        /// The VM.
+        vm: VmId,
+        /// Where it was.
+        source: ServerId,
+        /// Where it is.
+        target: ServerId,
+        /// By how much Eq. 3.1 fell.
+        gain: f64,
+        /// C(u) before, from which the gain was computed.
+        cost_before: f64,
+    },
+    /// Some peers could not be found; the decision was made without them.
+    PeersNotFound {
+        /// The holder.
+        vm: VmId,
+        /// How many peers.
+        count: usize,
+    },
+    /// The token went to another server and was accepted there.
+    Passed {
+        /// The next holder.
+        vm: VmId,
+        /// Its server.
+        server: ServerId,
+    },
+    /// A round has ended.
+    RoundEnded {
+        /// Its number, from 0.
+        round: u32,
+        /// How many VMs migrated in it.
+        migrations: u32,
+        /// How many rounds in a row have now been quiet: every VM was asked and none moved.
+        quiet_rounds: u16,
+    },
+    /// A VM could not be reached and was passed over.
+    Skipped {
+        /// The VM.
+        vm: VmId,
+        /// What went wrong.
+        why: WhySkipped,
+    },
+    /// The token held here is not the current one and was dropped.
+    Superseded {
+        /// Its mark.
+        mark: Mark,
+        /// A higher mark that was seen.
+        by: Mark,
+    },
+    /// A token was minted.
+    Minted {
+        /// Its mark.
+        mark: Mark,
+        /// How many VMs it has slots for.
+        vms: usize,
+    },
+    /// A token could not be minted or used.
+    BadToken {
+        /// The server that sent it, or this one.
+        from: ServerId,
+        /// What is wrong with it.
+        why: BadToken,
+    },
+}
+
+/// Why a holder did not migrate.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum WhyStayed {
+    /// It exchanges no data with any VM that has a slot in the token.
+    NoTraffic,
+    /// Its rates could not be read in time.
+    NotMeasured,
+    /// No other server's gain exceeds the migration cost.
+    NoGain {
+        /// The best server other than its own, and the gain there.
+        best: Option<(ServerId, f64)>,
+        /// What a gain would have to exceed.
+        threshold: f64,
+    },
+    /// Every server that is worth a migration is full or does not answer.
+    NoRoom {
+        /// These servers, in the order in which they were asked.
+        asked: Vec<ServerId>,
+    },
+    /// Another migration is still under way here.
+    Busy,
+    /// An earlier migration of it ended without a known outcome.
+    Blocked,
+    /// The migration was tried and failed; it runs on here.
+    MigrationFailed {
+        /// Where it should have gone.
+        target: ServerId,
+    },
+    /// The migration was tried and nobody knows how it ended; it is not touched again until it is seen here.
+    OutcomeUnknown {
+        /// Where it should have gone.
+        target: ServerId,
+    },
+}
+
+/// Why a VM was passed over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum WhySkipped {
+    /// No server says that it hosts it.
+    NotFound,
+    /// Its server does not acknowledge the token.
+    NoAcknowledgement(ServerId),
+    /// Its server refuses the token as malformed.
+    Refused(ServerId),
+}
+
+/// What is wrong with a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum BadToken {
+    /// Its bytes are not a token within the limits.
+    Malformed,
+    /// It is for another passing policy.
+    OtherPolicy(u8),
+    /// There is no VM to make it for, or too many.
+    NoSlots,
+    /// This server holds a token already.
+    HoldingAlready,
+    /// No mark above the highest one seen is left.
+    MarksExhausted,
+}

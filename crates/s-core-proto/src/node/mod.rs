@@ -1,0 +1,258 @@
+//! The node: what an agent does, without a clock, a socket or a thread.
+
+mod config;
+mod decide;
+mod hand_on;
+mod holding;
+mod io;
+mod locations;
+mod reservations;
+mod serve;
+
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::sync::Arc;
+
+use s_core_model::{Capacity, Levels, ServerId, ServerIndex, VmId};
+use s_core_token::Mark;
+
+use crate::decision::Evaluation;
+use crate::message::{Message, QueryId};
+use crate::time::Instant;
+
+pub use config::{Bounds, Config, Timing};
+use holding::{Holding, InFlight};
+pub use io::{
+    Action, BadToken, Destination, Input, Outcome, Report, TimerKind, WhySkipped, WhyStayed,
+};
+use locations::Locations;
+use reservations::Reservations;
+
+/// One server's part in S-CORE: it answers other servers, and while the token is with one of its
+/// VMs, it decides for that VM and passes the token on.
+///
+/// The node is sans-IO. A driver tells it what happened with [`handle`](Self::handle), then takes
+/// actions from [`poll`](Self::poll) until there are none, in order, before it calls `handle`
+/// again; and it calls `handle` with [`Input::Tick`] when the moment that
+/// [`poll_timeout`](Self::poll_timeout) gave has come.
+///
+/// The crate's page has a driver of a dozen lines.
+#[derive(Clone, Debug)]
+pub struct Node<L> {
+    config: Arc<Config<L>>,
+    here: ServerIndex,
+    state: State,
+    actions: VecDeque<Action>,
+    evaluation: Evaluation,
+}
+
+/// All that a node remembers: plain values in ordered containers.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct State {
+    /// The highest mark seen (rule R1).
+    highest: Mark,
+    /// The mark of the last token that was accepted, for acknowledging it again (rule R4).
+    accepted: Mark,
+    hosted: BTreeMap<VmId, u32>,
+    free: Capacity,
+    reservations: Reservations,
+    locations: Locations,
+    /// VMs whose last migration ended without a known outcome.
+    blocked: BTreeSet<VmId>,
+    in_flight: Option<InFlight>,
+    holding: Option<Holding>,
+    last_query: u64,
+}
+
+/// Two nodes are equal if they would behave alike from now on; settings are not compared.
+impl<L> PartialEq for Node<L> {
+    fn eq(&self, other: &Self) -> bool {
+        self.here == other.here && self.state == other.state && self.actions == other.actions
+    }
+}
+
+impl<L: Levels> Node<L> {
+    /// A node that has seen no mark above `persisted`: the last mark of an [`Action::Persist`], or
+    /// the default on the very first start.
+    ///
+    /// # Errors
+    ///
+    /// [`UnknownServer`] if the location table does not know this server.
+    pub fn new(config: Arc<Config<L>>, persisted: Mark) -> Result<Self, UnknownServer> {
+        let here = config
+            .model
+            .levels()
+            .index_of(config.server)
+            .ok_or(UnknownServer(config.server))?;
+        Ok(Self {
+            here,
+            config,
+            state: State {
+                highest: persisted,
+                accepted: Mark::default(),
+                hosted: BTreeMap::new(),
+                free: Capacity::default(),
+                reservations: Reservations::default(),
+                locations: Locations::default(),
+                blocked: BTreeSet::new(),
+                in_flight: None,
+                holding: None,
+                last_query: 0,
+            },
+            actions: VecDeque::new(),
+            evaluation: Evaluation::default(),
+        })
+    }
+
+    /// Tells the node what happened. Then call [`poll`](Self::poll) until it returns `None`.
+    ///
+    /// `now` must not fall from one call to the next.
+    pub fn handle(&mut self, now: Instant, input: Input) {
+        match input {
+            Input::Tick => self.tick(now),
+            Input::Hosted { vms, free } => self.hosted(vms, free),
+            Input::Mint { vms } => self.mint(now, vms),
+            Input::Received { sender, message } => self.received(now, sender, message),
+            Input::Measured { vm, peers } => self.measured(now, vm, peers),
+            Input::MigrationEnded { vm, outcome } => self.migration_ended(now, vm, outcome),
+        }
+        self.drop_if_superseded();
+    }
+
+    /// The next thing to do, or `None` if there is nothing until the next [`handle`](Self::handle).
+    pub fn poll(&mut self) -> Option<Action> {
+        self.actions.pop_front()
+    }
+
+    /// When to call [`handle`](Self::handle) with [`Input::Tick`], if nothing else happens before.
+    pub fn poll_timeout(&self) -> Option<(Instant, TimerKind)> {
+        let held = self.state.holding.as_ref().map(Holding::timer);
+        let reserved = self.state.reservations.next_expiry();
+        held.into_iter()
+            .chain(reserved.map(|at| (at, TimerKind::Reservation)))
+            .min()
+    }
+
+    /// This server.
+    pub fn server(&self) -> ServerId {
+        self.config.server
+    }
+
+    /// The highest mark seen.
+    pub fn mark(&self) -> Mark {
+        self.state.highest
+    }
+
+    /// The VM for which the token is held here, if it is.
+    pub fn holder(&self) -> Option<VmId> {
+        self.state
+            .holding
+            .as_ref()
+            .map(|holding| holding.token.holder_id())
+    }
+
+    /// How many VMs room is reserved for.
+    pub fn reservation_count(&self) -> usize {
+        self.state.reservations.len()
+    }
+
+    /// The VMs that run here with their memory in MiB, as last told.
+    pub fn hosted_vms(&self) -> impl Iterator<Item = (VmId, u32)> + '_ {
+        self.state.hosted.iter().map(|(vm, memory)| (*vm, *memory))
+    }
+
+    fn received(&mut self, now: Instant, sender: ServerId, message: Message) {
+        match message {
+            Message::LocationRequest {
+                query,
+                vm,
+                directed,
+            } => self.location_request(sender, query, vm, directed),
+            Message::LocationResponse { query, vm, server } => {
+                self.location_response(now, sender, query, vm, server);
+            }
+            Message::CapacityRequest {
+                query,
+                mark,
+                demands,
+            } => self.capacity_request(now, sender, query, mark, &demands),
+            Message::CapacityResponse { query, answer } => {
+                self.capacity_response(now, sender, query, answer);
+            }
+            Message::Release { mark, vm } => self.state.reservations.release(mark, vm),
+            Message::Token(bytes) => self.receive_token(now, sender, &bytes),
+            Message::TokenAck { mark, verdict } => self.token_ack(now, sender, mark, verdict),
+        }
+    }
+
+    fn tick(&mut self, now: Instant) {
+        self.state.reservations.expire(now);
+        let due = self.state.holding.as_ref().map(Holding::timer);
+        let Some((at, timer)) = due else { return };
+        if at > now {
+            return;
+        }
+        match timer {
+            TimerKind::Measurement => self.stay(now, WhyStayed::NotMeasured),
+            TimerKind::Location => self.location_timeout(now),
+            TimerKind::Capacity => self.capacity_timeout(now),
+            TimerKind::Migration => self.migration_timeout(now),
+            TimerKind::Rest => self.hand_on(now),
+            TimerKind::Acknowledgement => self.acknowledgement_timeout(now),
+            TimerKind::Reservation => {}
+        }
+    }
+
+    fn hosted(&mut self, vms: alloc::vec::Vec<(VmId, u32)>, free: Capacity) {
+        self.state.hosted = vms.into_iter().collect();
+        self.state.free = free;
+        for vm in self.state.hosted.keys() {
+            self.state.reservations.arrived(*vm);
+            self.state.locations.forget(*vm);
+            self.state.blocked.remove(vm);
+        }
+    }
+
+    /// Rules R1 and R6: a mark that was seen is never gone below, and it is durable before anything is done under it.
+    fn raise(&mut self, mark: Mark) {
+        if mark > self.state.highest {
+            self.state.highest = mark;
+            self.actions.push_back(Action::Persist(mark));
+        }
+    }
+
+    /// A token whose mark is below one that was seen elsewhere is not the current one. While its
+    /// holder migrates it is kept, so that the migration's end is not missed.
+    fn drop_if_superseded(&mut self) {
+        let highest = self.state.highest;
+        let superseded =
+            |holding: &mut Holding| holding.token.mark() < highest && !holding.is_migrating();
+        if let Some(holding) = self.state.holding.take_if(superseded) {
+            self.report(Report::Superseded {
+                mark: holding.token.mark(),
+                by: highest,
+            });
+        }
+    }
+
+    fn next_query(&mut self) -> QueryId {
+        self.state.last_query += 1;
+        QueryId::new(self.state.last_query)
+    }
+
+    fn send(&mut self, to: Destination, message: Message) {
+        self.actions.push_back(Action::Send { to, message });
+    }
+
+    fn answer(&mut self, server: ServerId, message: Message) {
+        self.send(Destination::Server(server), message);
+    }
+
+    fn report(&mut self, report: Report) {
+        self.actions.push_back(Action::Report(report));
+    }
+}
+
+/// The location table does not know the server that the node shall run on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("server {0} is not in the location table; add it with its location path")]
+pub struct UnknownServer(pub ServerId);
