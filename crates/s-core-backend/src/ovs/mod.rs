@@ -1,1 +1,37 @@
-//! placeholder
+//! Open vSwitch as a flow source (thesis 4.2.2).
+//!
+//! [`OvsFlowSource`] asks a running `ovs-vswitchd` for its datapath flows over the
+//! [`unixctl`] socket and reads the answer with the parser in [`dump`]. [`ovsdb`] tells which
+//! interface belongs to which VM, and a [`MacTable`] holds which address goes with which MAC.
+//!
+//! # The IP-pair rule
+//!
+//! With the NORMAL action alone the switch keeps only MAC addresses for its flows. This rule,
+//! set once per bridge, makes it keep the exact pair of IPv4 addresses too, and no ports,
+//! so that the number of flows stays that of the talking pairs:
+//!
+//! ```text
+//! ovs-ofctl add-flow BRIDGE 'priority=10,ip,actions=move:NXM_OF_IP_SRC[]->NXM_NX_REG0[],move:NXM_OF_IP_DST[]->NXM_NX_REG1[],NORMAL'
+//! ```
+//!
+//! `ovs-ofctl --strict del-flows BRIDGE 'priority=10,ip'` takes it away again. IPv6 needs a
+//! rule of its own: `ipv6`, `NXM_NX_IPV6_SRC[]->NXM_NX_XXREG0[]` and
+//! `NXM_NX_IPV6_DST[]->NXM_NX_XXREG1[]`.
+//!
+//! # What the counters leave out
+//!
+//! The packet that makes a datapath flow is not in its counters, and a flow that stays idle
+//! goes away after 10 s (the `max-idle` setting) and starts again at 0. Poll more often than
+//! that, and sum the differences between polls (`s_core_flow::CounterDeltas`).
+
+pub mod dump;
+pub mod ovsdb;
+pub mod unixctl;
+
+mod json;
+mod mac_table;
+mod socket;
+mod source;
+
+pub use mac_table::{MacTable, attribute};
+pub use source::OvsFlowSource;

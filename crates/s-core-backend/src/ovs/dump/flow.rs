@@ -1,0 +1,160 @@
+//! What a line of a dump says.
+
+use std::hash::BuildHasher;
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use foldhash::quality::FixedState;
+use s_core_flow::MacAddr;
+
+use super::matches::Match;
+use crate::{End, FlowCounter, Transport};
+
+/// One flow of a datapath: one direction of some conversation, and what it counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DatapathFlow<'a> {
+    /// The title above the flow, which names the thread that holds it; empty without one.
+    pub thread: &'a str,
+    /// The flow's unique identifier, printed with `-m`.
+    pub ufid: Option<&'a str>,
+    /// The match as printed: what the flow's packets have in common.
+    pub match_text: &'a str,
+    pub(super) matches: Match,
+    /// Packets since the flow was made; the one that made it is not among them.
+    pub packets: u64,
+    /// Bytes since the flow was made: whole Ethernet frames without the frame check sequence.
+    pub bytes: u64,
+    /// How long ago the last packet came; `None` if the flow has counted none (`used:never`).
+    pub idle: Option<Duration>,
+    /// What the datapath does with the packets, as printed.
+    pub actions: &'a str,
+}
+
+/// Why a flow tells no pair of ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoEnds {
+    /// It matches neither on both MAC addresses nor on both IP addresses.
+    #[error("the flow matches on no pair of addresses")]
+    NoAddresses,
+    /// It is not between two stations: broadcast, multicast, or from a station to itself.
+    #[error("the flow is not between two stations")]
+    Multicast,
+    /// Its packets come back into the datapath and are counted there, in another flow.
+    #[error("the flow's packets are counted again in another flow")]
+    Recirculated,
+}
+
+impl DatapathFlow<'_> {
+    /// Which two ends the flow's bytes are between: source, then destination.
+    ///
+    /// IP addresses if both are matched exactly, IPv4 before IPv6; else MAC addresses if both
+    /// are. Whatever goes between two stations counts, ARP and other protocols too: it is traffic
+    /// between these VMs, as a pair of MAC addresses. So do packets that the switch drops.
+    ///
+    /// # Errors
+    ///
+    /// [`NoEnds`], why the flow's bytes belong to no pair. A flow that sends its packets through
+    /// the datapath once more (`recirc`, used by connection tracking; `tnl_pop`, the end of a
+    /// tunnel) is always [`NoEnds::Recirculated`]. No byte is lost by that: the second pass finds a
+    /// flow as every packet does, and that flow counts it, be it that its action is to drop.
+    pub fn ends(&self) -> Result<(End, End), NoEnds> {
+        let m = &self.matches;
+        if self.actions.contains("recirc(") || self.actions.contains("tnl_pop(") {
+            return Err(NoEnds::Recirculated);
+        }
+        if self.is_multicast() {
+            return Err(NoEnds::Multicast);
+        }
+        let ipv4 = m.ipv4_src.zip(m.ipv4_dst);
+        let ipv6 = m.ipv6_src.zip(m.ipv6_dst);
+        let (src, dst) = if let Some((src, dst)) =
+            ipv4.filter(|(src, dst)| !src.is_unspecified() && !dst.is_unspecified())
+        {
+            (End::Ipv4(src), End::Ipv4(dst))
+        } else if let Some((src, dst)) =
+            ipv6.filter(|(src, dst)| !src.is_unspecified() && !dst.is_unspecified())
+        {
+            (End::Ipv6(src), End::Ipv6(dst))
+        } else if let Some((src, dst)) = m.eth_src.zip(m.eth_dst) {
+            (End::Mac(src), End::Mac(dst))
+        } else {
+            return Err(NoEnds::NoAddresses);
+        };
+        if src == dst {
+            return Err(NoEnds::Multicast);
+        }
+        Ok((src, dst))
+    }
+
+    fn is_multicast(&self) -> bool {
+        let m = &self.matches;
+        m.to_group
+            || m.eth_src.is_some_and(MacAddr::is_multicast)
+            || m.ipv4_src
+                .is_some_and(|ip| ip.is_multicast() || ip.is_broadcast())
+            || m.ipv4_dst
+                .is_some_and(|ip| ip.is_multicast() || ip.is_broadcast())
+            || m.ipv6_dst.is_some_and(|ip| ip.is_multicast())
+    }
+
+    /// The source's MAC and IPv4 address, if the flow shows both (an ARP request does, even
+    /// where the switch keeps no IP addresses for other flows).
+    pub fn station(&self) -> Option<(MacAddr, Ipv4Addr)> {
+        let m = &self.matches;
+        let mac = m.eth_src.filter(|mac| !mac.is_multicast())?;
+        let ip = m.ipv4_src.or(m.arp_sender)?;
+        let is_own = !(ip.is_unspecified() || ip.is_multicast() || ip.is_broadcast());
+        is_own.then_some((mac, ip))
+    }
+
+    /// The protocol and ports, if the switch matches on all three; fragments carry none.
+    pub fn transport(&self) -> Option<Transport> {
+        let m = &self.matches;
+        if m.fragment {
+            return None;
+        }
+        Some(Transport {
+            protocol: m.protocol?,
+            src_port: m.src_port?,
+            dst_port: m.dst_port?,
+        })
+    }
+
+    /// The source's MAC address, if the flow matches on all of it.
+    pub fn src_mac(&self) -> Option<MacAddr> {
+        self.matches.eth_src
+    }
+
+    /// The destination's MAC address, if the flow matches on all of it.
+    pub fn dst_mac(&self) -> Option<MacAddr> {
+        self.matches.eth_dst
+    }
+
+    /// A number that stays the same in every dump of the same form and differs between flows.
+    ///
+    /// It is a hash, seeded because tenants choose part of what is hashed, of the ufid, or without
+    /// one of the match. Two threads may hold a flow with the same match each (a port with
+    /// several receive queues), so their title is part of it.
+    pub fn id(&self, seed: u64) -> u64 {
+        FixedState::with_seed(seed).hash_one((self.thread, self.ufid.unwrap_or(self.match_text)))
+    }
+
+    /// The flow's counter with its two ends.
+    ///
+    /// # Errors
+    ///
+    /// As [`DatapathFlow::ends`].
+    pub fn counter(&self, seed: u64) -> Result<FlowCounter, NoEnds> {
+        let (src, dst) = self.ends()?;
+        Ok(FlowCounter {
+            id: self.id(seed),
+            src,
+            dst,
+            src_mac: self.src_mac(),
+            dst_mac: self.dst_mac(),
+            transport: self.transport(),
+            packets: self.packets,
+            bytes: self.bytes,
+        })
+    }
+}

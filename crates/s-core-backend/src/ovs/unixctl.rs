@@ -1,0 +1,97 @@
+//! The control socket of an Open vSwitch daemon.
+//!
+//! `ovs-vswitchd` listens at `/run/openvswitch/ovs-vswitchd.PID.ctl` for the commands that
+//! `ovs-appctl` sends: JSON-RPC objects without framing or line ends. An answer with an error
+//! has no result; an unknown method is an error too.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use super::socket::Connection;
+use crate::FlowSourceError;
+
+/// How long an answer may be unless told otherwise, in bytes: 256 MiB, a million flows.
+pub const REPLY_LIMIT: usize = 256 << 20;
+
+/// The control socket of one daemon.
+///
+/// ```no_run
+/// use std::time::Duration;
+/// use s_core_backend::ovs::unixctl::Unixctl;
+///
+/// let vswitchd = Unixctl::new("/run/openvswitch/ovs-vswitchd.1234.ctl");
+/// let text = vswitchd.call("dpctl/dump-flows", &[], Duration::from_secs(5))?;
+/// println!("{text}");
+/// # Ok::<(), s_core_backend::FlowSourceError>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Unixctl {
+    path: PathBuf,
+    reply_limit: usize,
+}
+
+#[derive(Deserialize)]
+struct Reply {
+    id: u64,
+    result: Option<String>,
+    error: Option<serde_json::Value>,
+}
+
+impl Unixctl {
+    /// The daemon that listens at `path`. Nothing is opened yet.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self {
+            path: path.into(),
+            reply_limit: REPLY_LIMIT,
+        }
+    }
+
+    /// Sets how many bytes an answer may have; [`REPLY_LIMIT`] to begin with.
+    #[must_use]
+    pub fn with_reply_limit(mut self, bytes: usize) -> Self {
+        self.reply_limit = bytes;
+        self
+    }
+
+    /// Where the daemon listens.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Runs a command, over a connection of its own, and returns what it printed.
+    ///
+    /// # Errors
+    ///
+    /// [`FlowSourceError`]: the socket cannot be reached, the whole answer is not there within
+    /// `deadline`, the daemon refuses, or the answer is not JSON-RPC or too long.
+    pub fn call(
+        &self,
+        method: &str,
+        params: &[&str],
+        deadline: Duration,
+    ) -> Result<String, FlowSourceError> {
+        let mut connection = Connection::open(&self.path, deadline, self.reply_limit)?;
+        let request = serde_json::json!({ "id": 0, "method": method, "params": params });
+        connection.send(request.to_string().as_bytes())?;
+        let bytes = connection.receive()?;
+        let reply: Reply = serde_json::from_slice(&bytes)
+            .map_err(|error| connection.malformed(error.to_string()))?;
+        if reply.id != 0 {
+            return Err(connection.malformed(format!("it answers call {} and not 0", reply.id)));
+        }
+        match (reply.result, reply.error) {
+            (Some(result), None) => Ok(result),
+            (_, Some(error)) => Err(FlowSourceError::Refused {
+                what: format!("{} ({method})", connection.what()),
+                message: error
+                    .as_str()
+                    .unwrap_or("no reason given")
+                    .trim()
+                    .to_owned(),
+            }),
+            (None, None) => Err(connection.malformed("it has no result and no error".into())),
+        }
+    }
+}
