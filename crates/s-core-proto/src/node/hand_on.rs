@@ -7,9 +7,9 @@ use s_core_model::{Level, Levels, ServerId, VmId};
 use s_core_token::{Mark, Token, TokenView};
 
 use super::Node;
-use super::decide::location_request;
 use super::holding::{Attempt, Holding, Phase};
 use super::io::{Action, BadToken, Destination, Report, WhySkipped};
+use super::locate::location_request;
 use crate::message::{Message, TokenVerdict};
 use crate::time::Instant;
 

@@ -59,6 +59,18 @@ pub(super) struct Attempt {
     pub(super) until: Instant,
 }
 
+impl Attempt {
+    /// Whether to try once more; if so, until when.
+    pub(super) fn again(&mut self, until: Instant, attempts: u8) -> bool {
+        let more = self.number < attempts;
+        if more {
+            self.number += 1;
+            self.until = until;
+        }
+        more
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Phase {
     /// The driver reads the holder's rates.

@@ -5,7 +5,9 @@ mod decide;
 mod hand_on;
 mod holding;
 mod io;
+mod locate;
 mod locations;
+mod migrate;
 mod reservations;
 mod serve;
 

@@ -1,0 +1,225 @@
+//! A visit of the token begins: the holder's rates, and where its peers are (thesis 4.2.5).
+
+use alloc::vec::Vec;
+use core::cmp::Reverse;
+
+use s_core_model::{Levels, Rate, ServerId, VmId};
+
+use super::Node;
+use super::holding::{Attempt, Peer, Phase};
+use super::io::{Action, Destination, Report, WhyStayed};
+use crate::message::{Message, QueryId};
+use crate::time::Instant;
+
+impl<L: Levels> Node<L> {
+    /// The token is with a VM that runs here: its rates first.
+    pub(super) fn begin_visit(&mut self, now: Instant) {
+        let Some(holding) = &mut self.state.holding else {
+            return;
+        };
+        for vm in self.state.hosted.keys() {
+            if holding.token.position_of(*vm).is_none() {
+                // A VM that was born here. It fails only when the token is full.
+                let _ = holding.token.insert(*vm, self.config.token_limits);
+            }
+        }
+        let (vm, mark) = (holding.token.holder_id(), holding.token.mark());
+        holding.peers.clear();
+        holding.phase = Phase::Measuring {
+            until: now + self.config.timing.measurement,
+        };
+        self.report(Report::Holding { vm, mark });
+        self.actions.push_back(Action::Measure(vm));
+    }
+
+    /// "Calculate the aggregate load between that VM and all the neighbours" (4.2.5), then find the neighbours.
+    pub(super) fn measured(&mut self, now: Instant, vm: VmId, peers: Vec<(VmId, Rate)>) {
+        let here = self.config.server;
+        let Some(holding) = &mut self.state.holding else {
+            return;
+        };
+        let waited_for =
+            matches!(holding.phase, Phase::Measuring { .. }) && holding.token.holder_id() == vm;
+        if !waited_for {
+            return;
+        }
+        holding.peers = known_peers(peers, self.config.bounds.peers, |peer| {
+            peer != vm && holding.token.position_of(peer).is_some()
+        });
+        for peer in &mut holding.peers {
+            if self.state.hosted.contains_key(&peer.vm) {
+                peer.server = Some(here);
+            }
+        }
+        if holding.peers.is_empty() {
+            return self.stay(now, WhyStayed::NoTraffic);
+        }
+        let first_query = QueryId::new(self.state.last_query + 1);
+        self.state.last_query += holding.peers.len() as u64;
+        holding.phase = Phase::Locating {
+            first_query,
+            attempt: Attempt {
+                number: 1,
+                until: now + self.config.timing.answer,
+            },
+        };
+        self.ask_for_locations(first_query, true);
+        self.decide_if_located(now);
+    }
+
+    /// All at once: a visit waits for one round trip, not for one per peer.
+    fn ask_for_locations(&mut self, first_query: QueryId, use_hints: bool) {
+        let Some(holding) = &self.state.holding else {
+            return;
+        };
+        let requests: Vec<_> = (first_query.get()..)
+            .zip(&holding.peers)
+            .filter(|(_, peer)| peer.server.is_none())
+            .map(|(query, peer)| {
+                let hint = self.state.locations.get(peer.vm).filter(|_| use_hints);
+                location_request(QueryId::new(query), peer.vm, hint)
+            })
+            .collect();
+        for (to, message) in requests {
+            self.send(to, message);
+        }
+    }
+
+    pub(super) fn location_response(
+        &mut self,
+        now: Instant,
+        sender: ServerId,
+        query: QueryId,
+        vm: VmId,
+        server: Option<ServerId>,
+    ) {
+        if server == Some(sender) {
+            let bound = self.config.bounds.locations;
+            self.state.locations.learn(vm, sender, bound);
+        } else if self.state.locations.get(vm) == Some(sender) {
+            self.state.locations.forget(vm);
+        }
+        let Some(holding) = &mut self.state.holding else {
+            return;
+        };
+        let bound = self.config.bounds.attempts;
+        let again = match &mut holding.phase {
+            Phase::Locating { first_query, .. } => {
+                let index = query.get().wrapping_sub(first_query.get());
+                let peer = usize::try_from(index)
+                    .ok()
+                    .and_then(|index| holding.peers.get_mut(index))
+                    .filter(|peer| peer.vm == vm && peer.server.is_none());
+                let Some(peer) = peer else { return };
+                if server == Some(sender) {
+                    peer.server = server;
+                    return self.decide_if_located(now);
+                }
+                peer.redirects += 1;
+                peer.redirects < bound
+            }
+            Phase::Seeking {
+                query: asked,
+                redirects,
+                moved,
+                ..
+            } if *asked == query && holding.token.holder_id() == vm => {
+                if server == Some(sender) {
+                    let moved = *moved;
+                    return self.send_token(now, sender, moved);
+                }
+                *redirects += 1;
+                *redirects < bound
+            }
+            _ => return,
+        };
+        // The sender does not host it: follow its hint, or ask everybody; the timeout does when hints run in circles.
+        if again {
+            let hint = server.filter(|hint| *hint != self.config.server);
+            let (to, message) = location_request(query, vm, hint);
+            self.send(to, message);
+        }
+    }
+
+    pub(super) fn location_timeout(&mut self, now: Instant) {
+        let (attempts, answer) = (self.config.bounds.attempts, self.config.timing.answer);
+        let Some(holding) = &mut self.state.holding else {
+            return;
+        };
+        match &mut holding.phase {
+            Phase::Locating {
+                first_query,
+                attempt,
+            } => {
+                let first_query = *first_query;
+                if attempt.again(now + answer, attempts) {
+                    self.ask_for_locations(first_query, false);
+                } else {
+                    let vm = holding.token.holder_id();
+                    let lost = holding.peers.iter().filter(|peer| peer.server.is_none());
+                    let count = lost.count();
+                    self.report(Report::PeersNotFound { vm, count });
+                    self.decide(now);
+                }
+            }
+            Phase::Seeking { .. } => self.seek_again(now),
+            _ => {}
+        }
+    }
+
+    fn decide_if_located(&mut self, now: Instant) {
+        let located = |peer: &Peer| peer.server.is_some();
+        if let Some(holding) = &self.state.holding
+            && holding.peers.iter().all(located)
+        {
+            self.decide(now);
+        }
+    }
+}
+
+/// The VMs among `peers` with their rates added up, ascending; the `bound` busiest if there are more.
+fn known_peers(
+    mut peers: Vec<(VmId, Rate)>,
+    bound: usize,
+    known: impl Fn(VmId) -> bool,
+) -> Vec<Peer> {
+    peers.retain(|(vm, rate)| !rate.is_zero() && known(*vm));
+    peers.sort_by_key(|(vm, _)| *vm);
+    peers.dedup_by(|next, first| {
+        let same = next.0 == first.0;
+        if same {
+            first.1 = first.1 + next.1;
+        }
+        same
+    });
+    if peers.len() > bound {
+        peers.sort_unstable_by_key(|(vm, rate)| (Reverse(*rate), *vm));
+        peers.truncate(bound);
+        peers.sort_unstable_by_key(|(vm, _)| *vm);
+    }
+    let peer = |(vm, rate)| Peer {
+        vm,
+        rate,
+        server: None,
+        redirects: 0,
+    };
+    peers.into_iter().map(peer).collect()
+}
+
+/// To one server if there is a hint, else to whichever hosts the VM.
+pub(super) fn location_request(
+    query: QueryId,
+    vm: VmId,
+    hint: Option<ServerId>,
+) -> (Destination, Message) {
+    let to = hint.map_or(Destination::HostOf(vm), Destination::Server);
+    let directed = hint.is_some();
+    (
+        to,
+        Message::LocationRequest {
+            query,
+            vm,
+            directed,
+        },
+    )
+}
