@@ -7,7 +7,7 @@ use core::cmp::Reverse;
 use core::fmt;
 use core::str::FromStr;
 
-use s_core_model::{CostModel, HostLoads, Levels, MigrationCost, Rate, ServerIndex, gain};
+use s_core_model::{CostModel, HostLoads, Levels, Rate, ServerIndex, gain};
 
 /// In which order the servers that are worth a migration are asked for room.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
@@ -68,7 +68,7 @@ pub struct Candidate {
 /// Reused from one VM to the next, it allocates nothing once it has grown.
 ///
 /// ```
-/// use s_core_model::{CostModel, LinkWeights, MigrationCost, Rate, ServerIndex};
+/// use s_core_model::{CostModel, LinkWeights, Rate, ServerIndex};
 /// use s_core_proto::{Evaluation, TargetChoice};
 /// # use s_core_model::{Level, Levels, ServerId};
 /// # struct Racks;
@@ -86,7 +86,7 @@ pub struct Candidate {
 /// let mut evaluation = Evaluation::default();
 /// evaluation.evaluate(&model, here, peers);
 /// assert_eq!(evaluation.cost(), 100.0);
-/// let best = evaluation.worthwhile(MigrationCost::ZERO, TargetChoice::FirstFit)[0];
+/// let best = evaluation.worthwhile(0.0, TargetChoice::FirstFit)[0];
 /// assert_eq!((best.server, best.gain), (far, 180.0)); // 2 × (100 − 10)
 /// # Ok::<(), Box<dyn core::error::Error>>(())
 /// ```
@@ -185,13 +185,12 @@ impl Evaluation {
         &self.candidates
     }
 
-    /// The candidates whose gain exceeds the migration cost (Eq. 3.2), in the order in which to ask them for room.
-    pub fn worthwhile(
-        &mut self,
-        migration_cost: MigrationCost,
-        choice: TargetChoice,
-    ) -> &[Candidate] {
-        let threshold = migration_cost.threshold(self.cost);
+    /// The candidates whose gain is strictly above `threshold` (Eq. 3.2), in the order in which to
+    /// ask them for room.
+    ///
+    /// The threshold is [`MigrationCost::threshold`](s_core_model::MigrationCost::threshold) of
+    /// [`cost`](Self::cost), and whatever else stands against a move.
+    pub fn worthwhile(&mut self, threshold: f64, choice: TargetChoice) -> &[Candidate] {
         self.asked.clear();
         self.asked.extend(
             self.candidates

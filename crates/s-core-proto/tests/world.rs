@@ -20,8 +20,14 @@ const POLICIES: [PolicyKind; 4] = [
 fn is_local_optimum(world: &mut World) -> bool {
     let cost = world.cost();
     let homes = world.homes.clone();
+    let pairs: Vec<_> = world.pairs.keys().copied().collect();
     for (vm, home) in &homes {
-        for target in homes.values() {
+        let peers = pairs.iter().filter_map(|(a, b)| match vm {
+            _ if a == vm => Some(b),
+            _ if b == vm => Some(a),
+            _ => None,
+        });
+        for target in peers.map(|peer| &homes[peer]) {
             if target == home || world.vms_on(*target) >= world.slots {
                 continue;
             }

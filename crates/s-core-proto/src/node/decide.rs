@@ -6,24 +6,32 @@ use s_core_model::{Levels, Rate, ServerId, ServerIndex};
 use s_core_token::VisitReport;
 
 use super::Node;
-use super::holding::{Attempt, Cost, Offer, Phase};
+use super::holding::{Attempt, Cost, Offer, Peer, Phase};
 use super::io::{Destination, WhyStayed};
 use crate::message::{CapacityAnswer, Demand, Message, QueryId};
 use crate::time::Instant;
 
 impl<L: Levels> Node<L> {
     /// Eq. 3.1 for the VM here, Eq. 3.2 for each server with a peer.
+    ///
+    /// Peers that were not found may be anywhere. A gain counts only if it exceeds the migration
+    /// cost even if the move took the VM from beside all of them to the far end of the data centre.
     pub(super) fn decide(&mut self, now: Instant) {
         let Some(holding) = &mut self.state.holding else {
             return;
         };
         let config = &*self.config;
         let levels = config.model.levels();
+        let index = |peer: &Peer| levels.index_of(peer.server?);
         let at: Vec<(ServerIndex, Rate)> = holding
             .peers
             .iter()
-            .filter_map(|peer| Some((levels.index_of(peer.server?)?, peer.rate)))
+            .filter_map(|peer| Some((index(peer)?, peer.rate)))
             .collect();
+        let lost = holding.peers.iter().filter(|peer| index(peer).is_none());
+        let lost: Rate = lost.map(|peer| peer.rate).sum();
+        let farthest = config.model.weights().path_cost(levels.max_level());
+        let at_stake = 2.0 * lost.bytes_per_second() * farthest;
         let evaluation = &mut self.evaluation;
         evaluation.evaluate(&config.model, self.here, at.iter().copied());
         let report = VisitReport {
@@ -33,8 +41,9 @@ impl<L: Levels> Node<L> {
         if let Some(statistic) = config.policy.statistic(&report) {
             holding.token.set_own_statistic(statistic);
         }
+        let threshold = config.migration_cost.threshold(evaluation.cost()) + at_stake;
         let mut offers: Vec<Offer> = evaluation
-            .worthwhile(config.migration_cost, config.target_choice)
+            .worthwhile(threshold, config.target_choice)
             .iter()
             .take(config.bounds.candidates)
             .map(|candidate| Offer {
@@ -49,7 +58,7 @@ impl<L: Levels> Node<L> {
                 best: evaluation
                     .best()
                     .map(|best| (levels.server_at(best.server), best.gain)),
-                threshold: config.migration_cost.threshold(cost),
+                threshold,
             };
             return self.stay(now, why);
         }

@@ -222,7 +222,7 @@ pub enum WhyStayed {
     NoGain {
         /// The best server other than its own, and the gain there.
         best: Option<(ServerId, f64)>,
-        /// What a gain would have to exceed.
+        /// What a gain would have to exceed: the migration cost, and what is at stake with peers that were not found.
         threshold: f64,
     },
     /// Every server that is worth a migration is full or does not answer.

@@ -49,6 +49,9 @@ impl<L: Levels> Node<L> {
         for peer in &mut holding.peers {
             if self.state.hosted.contains_key(&peer.vm) {
                 peer.server = Some(here);
+            } else if self.state.reservations.expects(peer.vm) {
+                // It may have come since the last listing.
+                self.actions.push_back(Action::ListHosted);
             }
         }
         if holding.peers.is_empty() {
@@ -135,9 +138,35 @@ impl<L: Levels> Node<L> {
         };
         // The sender does not host it: follow its hint, or ask everybody; the timeout does when hints run in circles.
         if again {
-            let hint = server.filter(|hint| *hint != self.config.server);
+            let here = server == Some(self.config.server);
+            if here {
+                self.actions.push_back(Action::ListHosted);
+            }
+            let hint = server.filter(|_| !here);
             let (to, message) = location_request(query, vm, hint);
             self.send(to, message);
+        }
+    }
+
+    /// A VM that is being looked for may have come to this very server.
+    pub(super) fn found_here(&mut self, now: Instant) {
+        let here = self.config.server;
+        let Some(holding) = &mut self.state.holding else {
+            return;
+        };
+        match holding.phase {
+            Phase::Locating { .. } => {
+                for peer in &mut holding.peers {
+                    if peer.server.is_none() && self.state.hosted.contains_key(&peer.vm) {
+                        peer.server = Some(here);
+                    }
+                }
+                self.decide_if_located(now);
+            }
+            Phase::Seeking { .. } if self.state.hosted.contains_key(&holding.token.holder_id()) => {
+                self.hand_on(now);
+            }
+            _ => {}
         }
     }
 

@@ -13,6 +13,7 @@ mod serve;
 
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 
 use s_core_model::{Capacity, Levels, ServerId, ServerIndex, VmId};
 use s_core_token::Mark;
@@ -111,7 +112,7 @@ impl<L: Levels> Node<L> {
     pub fn handle(&mut self, now: Instant, input: Input) {
         match input {
             Input::Tick => self.tick(now),
-            Input::Hosted { vms, free } => self.hosted(vms, free),
+            Input::Hosted { vms, free } => self.hosted(now, vms, free),
             Input::Mint { vms } => self.mint(now, vms),
             Input::Received { sender, message } => self.received(now, sender, message),
             Input::Measured { vm, peers } => self.measured(now, vm, peers),
@@ -204,7 +205,7 @@ impl<L: Levels> Node<L> {
         }
     }
 
-    fn hosted(&mut self, vms: alloc::vec::Vec<(VmId, u32)>, free: Capacity) {
+    fn hosted(&mut self, now: Instant, vms: Vec<(VmId, u32)>, free: Capacity) {
         self.state.hosted = vms.into_iter().collect();
         self.state.free = free;
         for vm in self.state.hosted.keys() {
@@ -212,6 +213,7 @@ impl<L: Levels> Node<L> {
             self.state.locations.forget(*vm);
             self.state.blocked.remove(vm);
         }
+        self.found_here(now);
     }
 
     /// Rules R1 and R6: a mark that was seen is never gone below, and it is durable before anything is done under it.
