@@ -4,6 +4,11 @@
 //! made to show: it hangs, ignores signals, floods its output, leaves processes behind. It says nothing
 //! about how the real one behaves.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a helper of a test may fail like the test"
+)]
+
 mod xl_support;
 
 use std::time::{Duration, Instant};

@@ -1,5 +1,10 @@
 //! The parsers of `xl`'s output, on output of a real Xen 4.17 (`data/xen`) and on what it must not believe.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a helper of a test may fail like the test"
+)]
+
 use proptest::prelude::*;
 use s_core_backend::Uuid;
 use s_core_backend::xl::{
