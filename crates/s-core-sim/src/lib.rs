@@ -1,1 +1,67 @@
-//! placeholder
+//! A data centre in one process: S-CORE's token runs over it with the decision code of the agents
+//! until nothing more is to be gained (thesis chapters 3 to 5).
+//!
+//! ```
+//! use s_core_sim::{DataCentre, InitialPlacement, RunLimits, Rules, Simulation};
+//! use s_core_token::PolicyKind;
+//!
+//! // 4 racks of 2 servers with 4 VM slots each, 24 VMs scattered over them, traffic after 5.1.1.
+//! let snapshot = DataCentre {
+//!     fan_outs: vec![2, 2],
+//!     servers_per_rack: 2,
+//!     vm_slots: 4,
+//!     vms: 24,
+//!     link_weights: vec![1.0, 10.0],
+//!     placement: InitialPlacement::Random,
+//!     seed: 1,
+//! }
+//! .generate()?;
+//!
+//! let policy = PolicyKind::Distributed.build();
+//! let model = snapshot.cost_model();
+//! let mut simulation = Simulation::new(
+//!     &model,
+//!     snapshot.traffic(),
+//!     snapshot.allocation().clone(),
+//!     policy.as_ref(),
+//!     Rules::default(),
+//! )?;
+//! let outcome = simulation.run_until_settled(RunLimits::default());
+//! assert!(outcome.final_cost < outcome.initial_cost);
+//! let recomputed = model.total_cost(simulation.allocation(), snapshot.traffic());
+//! assert!((outcome.final_cost - recomputed).abs() <= 1e-9 * recomputed);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # The types to know
+//!
+//! - [`snapshot::Snapshot`]: a data centre at one moment, read from and written to a directory.
+//! - [`DataCentre`]: makes one up, with the [`traffic`] of thesis 5.1.1.
+//! - [`Simulation`]: passes the token hop by hop; every [`Hop`] says what was decided and why.
+//! - [`result::RunResult`] and [`result::ResultDir`]: what a run leaves behind, as files.
+//!
+//! # What it does not do
+//!
+//! It has no notion of time, of packets or of a migration's duration: traffic stays as it is, and a
+//! migration happens at once. It does not decide: [`s_core_proto::Evaluation`] does, as on a real host.
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+mod cpu_time;
+mod data_centre;
+mod link_load;
+pub mod result;
+mod simulation;
+pub mod snapshot;
+pub mod traffic;
+
+pub use data_centre::{DataCentre, GenerateError, InitialPlacement, THESIS_LINK_WEIGHTS};
+pub use link_load::link_loads;
+pub use simulation::{
+    Decision, Ended, Hop, Migration, Outcome, Rules, RunLimits, Simulation, SimulationError,
+    WhyStayed,
+};
+
+/// Runs the README's example with the tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
