@@ -76,7 +76,7 @@ pub struct VisitReport {
 /// assert_eq!((step.id, step.new_round), (vms[0], true));
 /// # Ok::<(), s_core_token::SlotsError>(())
 /// ```
-pub trait PassingPolicy: fmt::Debug + Send {
+pub trait PassingPolicy: fmt::Debug + Send + Sync {
     /// The byte that names the policy in the token's header: 0 to 3 are this crate's, 4 to 127 are
     /// reserved, 128 to 255 are users' own.
     fn code(&self) -> u8;
