@@ -121,7 +121,7 @@ proptest! {
                 token.set_own_statistic(Statistic::from_f64(f64::from(deed.load)));
                 token.pass(policy, false);
             }
-            while !token.pass(policy, false).new_round {}
+            prop_assert!((0..VMS).any(|_| token.pass(policy, false).new_round));
             let visited: BTreeSet<VmId> = (0..VMS).map(|_| {
                 let id = token.holder_id();
                 token.pass(policy, false);

@@ -187,6 +187,21 @@ mod tests {
     }
 
     #[test]
+    fn an_index_of_another_order_is_not_asked() {
+        let policy = PolicyKind::LoadAware.build();
+        let ids: Vec<VmId> = (1..=2).map(VmId::new).collect();
+        let mut token =
+            Token::new(&ids, policy.as_ref(), Mark::default(), Limits::default()).unwrap();
+        token.pass(policy.as_ref(), false);
+        token.set_own_statistic(Statistic::MAX);
+        for _ in 0..2 {
+            token.following(VisitOrder::Level);
+        }
+        assert_eq!(token.first(VisitOrder::Level), 0);
+        assert_eq!(token.first(VisitOrder::LevelThenStatistic), 1);
+    }
+
+    #[test]
     fn a_million_slots_on_256_levels_keep_one_key_each() {
         let policy = PolicyKind::Distributed.build();
         let ids: Vec<VmId> = (1..=1_000_000).map(VmId::new).collect();
