@@ -103,7 +103,7 @@ fn list_long_says_which_field_of_which_domain() {
         "line 1, column 0: invalid type: map, expected a sequence",
     );
     check(r#"[{"config": {}}]"#, "missing field `domid`");
-    check(r#"[{"domid": -1}]"#, "line 1, column 12: invalid value");
+    check(r#"[{"domid": -1}]"#, "line 1, column 13: invalid value");
     check(
         r#"[{"domid": 3, "config": {"c_info": {"uuid": "716a"}}}]"#,
         r#"domain 3: uuid is 32 hexadecimal digits; found "716a""#,
@@ -122,7 +122,12 @@ fn list_long_says_which_field_of_which_domain() {
         &with(r#""b_info": {"max_memkb": 18446744073709551615}"#),
         "domain 3: max_memkb is a number of KiB below 2^42",
     );
-    check(&"[".repeat(100_000), "recursion limit");
+    check(&"[".repeat(100_000), "invalid type: sequence");
+    let deep = "[".repeat(100_000);
+    check(
+        &format!(r#"[{{"unknown": {deep}"#),
+        "EOF while parsing a list",
+    );
 }
 
 fn listed(domid: u32, name: &str, memory_mib: u32, flags: &str, time: f64) -> ListedDomain {
