@@ -189,7 +189,7 @@ fn written_files_have_this_form() {
         ["data-centre.toml", "servers.csv", "traffic.csv", "vms.csv"]
     );
     let check = |name: &str, wanted: &str| {
-        assert_eq!(fs::read_to_string(target.join(name)).unwrap(), wanted)
+        assert_eq!(fs::read_to_string(target.join(name)).unwrap(), wanted);
     };
     check(
         "data-centre.toml",

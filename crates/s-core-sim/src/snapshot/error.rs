@@ -96,9 +96,17 @@ pub enum Problem {
         /// The columns wanted.
         wanted: String,
     },
-    /// A header with a column too many: unknown or named before.
-    #[error("column {column:?} is unknown or named twice; the header must name {wanted}")]
-    ExtraColumn {
+    /// A header that names a column twice.
+    #[error("column {column:?} is named twice; the header must name {wanted}")]
+    DuplicateColumn {
+        /// The column.
+        column: String,
+        /// The columns wanted.
+        wanted: String,
+    },
+    /// A header with a column that does not belong there.
+    #[error("column {column:?} is unknown; the header must name {wanted}")]
+    UnknownColumn {
         /// The column.
         column: String,
         /// The columns wanted.

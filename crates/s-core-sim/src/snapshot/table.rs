@@ -142,13 +142,14 @@ fn column_order<const N: usize>(
 ) -> Result<[usize; N], Problem> {
     let wanted = || columns.join(",");
     for (place, name) in header.iter().enumerate() {
-        let known = columns.iter().any(|column| column.as_bytes() == name);
-        if !known || header.iter().take(place).any(|earlier| earlier == name) {
-            let column = shown(&String::from_utf8_lossy(name));
-            return Err(Problem::ExtraColumn {
-                column,
-                wanted: wanted(),
-            });
+        let column = || shown(&String::from_utf8_lossy(name));
+        if !columns.iter().any(|column| column.as_bytes() == name) {
+            let (column, wanted) = (column(), wanted());
+            return Err(Problem::UnknownColumn { column, wanted });
+        }
+        if header.iter().take(place).any(|earlier| earlier == name) {
+            let (column, wanted) = (column(), wanted());
+            return Err(Problem::DuplicateColumn { column, wanted });
         }
     }
     let mut order = [0; N];
