@@ -1,5 +1,6 @@
-//! The flow table under the thesis's workloads (5.2.2): flows of type 1, each with a source address of its own, and of
-//! type 2, a thousand to a source; and the rates of a VM with 10, 100 and 1000 peers (Fig. 5.8).
+//! The flow table under the thesis's workloads (5.2.2): flows of type 1, each with a source address
+//! of its own, and of type 2, a thousand to a source; and the rates of a VM with 10, 100 and 1000
+//! peers, with which its migration decision begins.
 
 use std::hint::black_box;
 use std::net::Ipv4Addr;
