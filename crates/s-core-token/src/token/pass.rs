@@ -3,7 +3,8 @@
 use s_core_model::VmId;
 
 use super::Token;
-use crate::PassingPolicy;
+use super::order::Index;
+use crate::{PassingPolicy, SlotKind, Statistic};
 
 /// Where the token goes.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -48,5 +49,20 @@ impl Token {
             id: self.holder_id(),
             new_round: next.is_none(),
         }
+    }
+
+    /// Begins the round anew with these statistics, which were gathered centrally (thesis 4.1,
+    /// global), in slot order. Basic slots have no place for them.
+    ///
+    /// # Panics
+    ///
+    /// Unless there are as many statistics as slots.
+    pub fn restart_round(&mut self, policy: &dyn PassingPolicy, statistics: &[Statistic]) {
+        assert_eq!(statistics.len(), self.len(), "one statistic per slot");
+        if self.kind == SlotKind::Extended {
+            self.statistics.copy_from_slice(statistics);
+            self.index = Index::default();
+        }
+        self.start_round(policy);
     }
 }

@@ -1,0 +1,201 @@
+//! The files of a result.
+
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use s_core_token::PolicyKind;
+use serde::Serialize;
+
+use super::{MIGRATIONS_FILE, PLACEMENT_FILE, ResultError, RunResult, SUMMARY_FILE};
+
+/// The beginning of the name of the directory inside the target that files are first written to.
+const STAGE: &str = ".result-";
+
+/// In the order in which they are put in place: a summary says that the others are there.
+const FILES: [&str; 3] = [PLACEMENT_FILE, MIGRATIONS_FILE, SUMMARY_FILE];
+
+/// A directory that a result may be written to: it was missing, empty, or held a result.
+#[derive(Debug)]
+pub struct ResultDir {
+    path: PathBuf,
+}
+
+impl ResultDir {
+    /// Looks whether a result may be written there; writes nothing. Ask before a long run.
+    ///
+    /// # Errors
+    ///
+    /// [`ResultError`] if the path is not a directory, cannot be read, or is a directory that has
+    /// neither a result nor, in sub-directories of the policies' names, several.
+    pub fn new(path: impl Into<PathBuf>) -> Result<Self, ResultError> {
+        let path = path.into();
+        match holds_nothing_else(&path) {
+            Ok(true) => Ok(Self { path }),
+            Ok(false) => Err(ResultError::ForeignDirectory(path)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Self { path }),
+            Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
+                Err(ResultError::NotADirectory(path))
+            }
+            Err(source) => Err(ResultError::Io { path, source }),
+        }
+    }
+
+    /// Writes one result into the directory, in place of whatever result was there.
+    ///
+    /// The directory and those above it are made where they are missing. Nothing is replaced before
+    /// everything is written; other files are left alone.
+    ///
+    /// # Errors
+    ///
+    /// [`ResultError::Io`] if that fails.
+    pub fn write(&self, result: &RunResult) -> Result<(), ResultError> {
+        self.replace(
+            |stage| write_files(result, stage),
+            |stage| {
+                put_in_place(stage, &self.path)?;
+                PolicyKind::ALL
+                    .iter()
+                    .try_for_each(|kind| remove_result(&self.path.join(kind.name())))
+            },
+        )
+    }
+
+    /// Writes each result into a sub-directory with the name of its policy, in place of whatever
+    /// result was there; otherwise like [`write`](Self::write).
+    ///
+    /// # Errors
+    ///
+    /// [`ResultError::Io`] if that fails.
+    pub fn write_all(&self, results: &[RunResult]) -> Result<(), ResultError> {
+        let names = || results.iter().map(|result| result.summary.policy.name());
+        let write = |stage: &Path| {
+            results.iter().zip(names()).try_for_each(|(result, name)| {
+                fs::create_dir_all(stage.join(name))?;
+                write_files(result, &stage.join(name))
+            })
+        };
+        self.replace(write, |stage| {
+            for name in names() {
+                fs::create_dir_all(self.path.join(name))?;
+                put_in_place(&stage.join(name), &self.path.join(name))?;
+            }
+            remove_files(&self.path)
+        })
+    }
+
+    fn replace(
+        &self,
+        write: impl FnOnce(&Path) -> io::Result<()>,
+        publish: impl FnOnce(&Path) -> io::Result<()>,
+    ) -> Result<(), ResultError> {
+        let stage = self.path.join(format!("{STAGE}{}", std::process::id()));
+        let written = fs::create_dir_all(&stage)
+            .and_then(|()| write(&stage))
+            .and_then(|()| publish(&stage));
+        // Whatever happened, nothing unfinished stays; the first error is the one to report.
+        let removed = fs::remove_dir_all(&stage);
+        written.and(removed).map_err(|source| ResultError::Io {
+            path: self.path.clone(),
+            source,
+        })
+    }
+}
+
+/// Whether a directory is empty, or holds a result or several of them.
+fn holds_nothing_else(dir: &Path) -> io::Result<bool> {
+    let mut only_policies = true;
+    for entry in fs::read_dir(dir)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        if name == SUMMARY_FILE {
+            return Ok(true);
+        }
+        let policy = PolicyKind::ALL.iter().any(|kind| name == kind.name())
+            && entry.path().join(SUMMARY_FILE).is_file();
+        only_policies &= policy || name.to_string_lossy().starts_with(STAGE);
+    }
+    Ok(only_policies)
+}
+
+fn put_in_place(stage: &Path, dir: &Path) -> io::Result<()> {
+    FILES
+        .iter()
+        .try_for_each(|file| fs::rename(stage.join(file), dir.join(file)))
+}
+
+/// Removes a result, and its directory if nothing else is there.
+fn remove_result(dir: &Path) -> io::Result<()> {
+    if !dir.join(SUMMARY_FILE).is_file() {
+        return Ok(());
+    }
+    remove_files(dir)?;
+    match fs::remove_dir(dir) {
+        Err(error) if error.kind() != io::ErrorKind::DirectoryNotEmpty => Err(error),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+fn remove_files(dir: &Path) -> io::Result<()> {
+    for file in FILES.iter().rev() {
+        match fs::remove_file(dir.join(file)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            Ok(()) | Err(_) => {}
+        }
+    }
+    Ok(())
+}
+
+fn write_files(result: &RunResult, dir: &Path) -> io::Result<()> {
+    let open = |file| File::create(dir.join(file)).map(BufWriter::new);
+    let mut rows = open(PLACEMENT_FILE)?;
+    writeln!(rows, "vm,server")?;
+    for (vm, server) in &result.placement {
+        writeln!(rows, "{vm},{server}")?;
+    }
+    rows.flush()?;
+    let mut rows = open(MIGRATIONS_FILE)?;
+    writeln!(rows, "step,vm,source,target,gain,total_cost")?;
+    for row in &result.migrations {
+        // `{:?}` writes a float without loss and, where that is shorter, with an exponent.
+        writeln!(
+            rows,
+            "{},{},{},{},{:?},{:?}",
+            row.step, row.vm, row.source, row.target, row.gain, row.total_cost
+        )?;
+    }
+    rows.flush()?;
+    let mut summary = open(SUMMARY_FILE)?;
+    serde_json::to_writer_pretty(&mut summary, &SummaryFile::new(result))?;
+    writeln!(summary)?;
+    summary.flush()
+}
+
+/// `summary.json`.
+#[derive(Serialize)]
+struct SummaryFile {
+    policy: &'static str,
+    initial_cost: f64,
+    final_cost: f64,
+    migrations: usize,
+    token_hops: u64,
+    rounds: u64,
+    seconds: f64,
+    seed: Option<u64>,
+}
+
+impl SummaryFile {
+    fn new(result: &RunResult) -> Self {
+        let summary = result.summary;
+        Self {
+            policy: summary.policy.name(),
+            initial_cost: summary.initial_cost,
+            final_cost: summary.final_cost,
+            migrations: result.migrations.len(),
+            token_hops: summary.token_hops,
+            rounds: summary.rounds,
+            seconds: summary.seconds,
+            seed: summary.seed,
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! Results: what a run of the token leaves behind, as a directory of text files.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `placement.csv` | `vm,server`: where every VM is at the end, ascending by VM |
+//! | `migrations.csv` | `step,vm,source,target,gain,total_cost`, a row per migration in their order |
+//! | `summary.json` | the [`Summary`] |
+//!
+//! Several policies' results stand side by side in sub-directories of the policies' names. Numbers are
+//! written with as many digits as it takes to read back the very same number.
+//!
+//! ```
+//! use s_core_sim::result::{MigrationRow, ResultDir, RunResult, Summary};
+//! use s_core_token::PolicyKind;
+//!
+//! # let dir = tempfile::tempdir()?;
+//! # let path = dir.path().join("out");
+//! let (vm, source, target) = ("10.1.0.1".parse()?, "10.0.0.1".parse()?, "10.0.0.2".parse()?);
+//! let result = RunResult {
+//!     summary: Summary {
+//!         policy: PolicyKind::RoundRobin,
+//!         initial_cost: 100.0,
+//!         final_cost: 20.0,
+//!         token_hops: 3,
+//!         rounds: 2,
+//!         seconds: 0.01,
+//!         seed: None,
+//!     },
+//!     placement: vec![(vm, target)],
+//!     migrations: vec![MigrationRow { step: 1, vm, source, target, gain: 80.0, total_cost: 20.0 }],
+//! };
+//! ResultDir::new(&path)?.write(&result)?;
+//! let rows = std::fs::read_to_string(path.join("migrations.csv"))?;
+//! assert_eq!(rows.lines().nth(1), Some("1,10.1.0.1,10.0.0.1,10.0.0.2,80.0,20.0"));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod files;
+
+use std::io;
+use std::path::PathBuf;
+
+use s_core_model::{ServerId, VmId};
+use s_core_token::PolicyKind;
+
+pub use files::ResultDir;
+
+/// The name of the file of the final placement.
+pub const PLACEMENT_FILE: &str = "placement.csv";
+/// The name of the file of [`MigrationRow`]s.
+pub const MIGRATIONS_FILE: &str = "migrations.csv";
+/// The name of the file of the [`Summary`].
+pub const SUMMARY_FILE: &str = "summary.json";
+
+/// What one run of one policy did.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RunResult {
+    /// The run in numbers.
+    pub summary: Summary,
+    /// Which server hosts which VM at the end.
+    pub placement: Vec<(VmId, ServerId)>,
+    /// The migrations in their order.
+    pub migrations: Vec<MigrationRow>,
+}
+
+/// A run in numbers; costs as in Eq. 3.1. `summary.json` has the number of migrations as well.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Summary {
+    /// The passing policy.
+    pub policy: PolicyKind,
+    /// The total cost before the first migration, in bytes per second times link weight.
+    pub initial_cost: f64,
+    /// The total cost after the last.
+    pub final_cost: f64,
+    /// How many times a VM held the token.
+    pub token_hops: u64,
+    /// How many rounds of the policy were begun.
+    pub rounds: u64,
+    /// CPU seconds of the policy's run alone.
+    pub seconds: f64,
+    /// What random numbers began with, if there were any.
+    pub seed: Option<u64>,
+}
+
+/// A row of `migrations.csv`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct MigrationRow {
+    /// Which hop of the token it was, from 1.
+    pub step: u64,
+    /// The VM.
+    pub vm: VmId,
+    /// The server that it left.
+    pub source: ServerId,
+    /// The server that it went to.
+    pub target: ServerId,
+    /// The left side of Eq. 3.2.
+    pub gain: f64,
+    /// The total cost (Eq. 3.1) afterwards.
+    pub total_cost: f64,
+}
+
+/// A result cannot be written. Shown as one line: the path, what is wrong, what to do.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ResultError {
+    /// The directory holds other things.
+    #[error("{}: is not empty and holds no result of S-CORE; name another directory", .0.display())]
+    ForeignDirectory(PathBuf),
+    /// The path is a file.
+    #[error("{}: is not a directory; name another path", .0.display())]
+    NotADirectory(PathBuf),
+    /// A file or directory cannot be read or written.
+    #[error("{}: cannot be written: {source}", path.display())]
+    Io {
+        /// The directory of the result.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+}
