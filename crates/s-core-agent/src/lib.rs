@@ -1,1 +1,23 @@
 //! placeholder
+
+mod agent;
+mod clock;
+mod config;
+mod driver;
+mod error;
+mod event;
+mod flows;
+mod inventory;
+mod key_file;
+mod mark_file;
+mod network;
+mod post;
+mod status;
+
+pub use agent::{Agent, AgentHandle};
+pub use config::{Addressing, AgentConfig, DEFAULT_PORT, FlowSettings, Mint, NetworkLimits};
+pub use error::AgentError;
+pub use event::{Event, Observer};
+pub use key_file::{KeyFileError, lab_key, read_key_file};
+pub use mark_file::MarkFileError;
+pub use status::AgentStatus;

@@ -1,0 +1,355 @@
+//! Starting, asking and stopping an agent.
+
+use std::collections::BTreeMap;
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
+use std::net::{SocketAddr, SocketAddrV4, TcpListener, UdpSocket};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use s_core_backend::{FlowSource, Hypervisor};
+use s_core_model::{Levels as _, ServerId, VmId};
+use s_core_proto::Node;
+use s_core_proto::wire::{Codec, FRAME_OVERHEAD};
+use s_core_topology::LocationTable;
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
+
+use crate::clock::{Clock, Throttle};
+use crate::config::AgentConfig;
+use crate::driver::{Driver, Incoming};
+use crate::error::AgentError;
+use crate::flows::Flows;
+use crate::inventory::Inventories;
+use crate::mark_file::MarkFile;
+use crate::network::{Network, NetworkStop, Refusals, wake_pipe};
+use crate::post::{Bucket, Parcel, Post, deliver};
+use crate::status::AgentStatus;
+
+/// Messages that wait for the main thread; datagrams beyond are dropped.
+const INBOX: usize = 1024;
+/// Tokens that wait to be delivered.
+const OUTBOX: usize = 16;
+/// What is asked of the system for datagrams that wait; it gives what it allows.
+const RECEIVE_BUFFER: usize = 4 << 20;
+/// Connections that wait to be accepted.
+const BACKLOG: i32 = 1024;
+/// How often a kind of trouble is logged at most.
+const LOG_INTERVAL: Duration = Duration::from_secs(10);
+/// What a token's message adds to the token, at most.
+const TOKEN_FIELDS: usize = 64;
+/// How long [`AgentHandle::status`] waits.
+const STATUS_DEADLINE: Duration = Duration::from_secs(5);
+/// How long [`AgentHandle::join`] waits for threads that may hang on the hypervisor or the switch.
+const BACKEND_GRACE: Duration = Duration::from_secs(1);
+
+/// One server's part in S-CORE, running: see [`Agent::start`].
+#[derive(Debug)]
+pub struct Agent {}
+
+impl Agent {
+    /// Starts an agent for the host that `hypervisor` and `flows` belong to: its main thread, one that
+    /// listens, one that delivers tokens, one that reads flows and one that asks what runs here.
+    ///
+    /// It serves and waits for a token until [`AgentHandle::shutdown`].
+    ///
+    /// # Errors
+    ///
+    /// [`AgentError`]; nothing runs then.
+    pub fn start(
+        config: AgentConfig,
+        hypervisor: Arc<dyn Hypervisor>,
+        flows: Box<dyn FlowSource>,
+    ) -> Result<AgentHandle, AgentError> {
+        config.check()?;
+        start(config, hypervisor, flows)
+    }
+}
+
+/// What the threads of an agent share, and the ends of the channels between them.
+struct Wiring {
+    clock: Clock,
+    server: ServerId,
+    servers: Arc<LocationTable>,
+    codec: Codec,
+    flows: Arc<Flows>,
+    refusals: Arc<Refusals>,
+    migrations_ended: Arc<AtomicU64>,
+    inbox: SyncSender<Incoming>,
+}
+
+fn start(
+    mut config: AgentConfig,
+    hypervisor: Arc<dyn Hypervisor>,
+    source: Box<dyn FlowSource>,
+) -> Result<AgentHandle, AgentError> {
+    let (marks, found) = MarkFile::open(&config.state_dir)?;
+    if found.is_some() {
+        // Whether the token that was here is still on its way, this server cannot tell.
+        config.mint = None;
+    }
+    let (inbox, incoming) = sync_channel(INBOX);
+    let wiring = Wiring::new(&config, inbox.clone())?;
+    let (udp, listener) = open_sockets(wiring.server, config.port)?;
+    let (network, network_stop) = wiring.network(&config, &udp, listener)?;
+    let (tokens, tokens_out) = sync_channel(OUTBOX);
+    let (list_requests, list_requested) = sync_channel(1);
+    let (flows_stop, flows_stopped) = sync_channel(1);
+    let post = wiring.post(&config, udp, tokens);
+    let inventories = wiring.inventories(&config, Arc::clone(&hypervisor));
+    let (flows, server) = (Arc::clone(&wiring.flows), wiring.server);
+    let (port, delivery) = (config.port, config.network.delivery);
+    let driver = Driver {
+        node: Node::new(Arc::new(config.node), found.unwrap_or_default())
+            .map_err(|_| AgentError::UnknownServer(server))?,
+        clock: wiring.clock,
+        marks,
+        unstored: None,
+        store_errors: Throttle::new(LOG_INTERVAL),
+        post,
+        flows: wiring.flows,
+        hypervisor,
+        list_requests,
+        migrations_ended: wiring.migrations_ended,
+        domains: BTreeMap::new(),
+        migrating: false,
+        to_measure: None,
+        mint: config.mint,
+        migration_grace: config.migration_grace,
+        stop_by: None,
+        observer: config.observer,
+        refusals: wiring.refusals,
+        inbox: wiring.inbox,
+        _network: network_stop,
+        _flows_stop: flows_stop,
+    };
+
+    let mut handle = AgentHandle {
+        inbox: inbox.clone(),
+        threads: Vec::new(),
+    };
+    handle.spawn("network", move || network.run())?;
+    handle.spawn("deliver", move || {
+        deliver(&tokens_out, server, port, delivery);
+    })?;
+    handle.spawn("flows", move || flows.run(source, &flows_stopped))?;
+    handle.spawn("inventory", move || {
+        inventories.run(&list_requested, &inbox);
+    })?;
+    handle.spawn("main", move || driver.run(&incoming))?;
+    tracing::info!(%server, port, "the agent runs");
+    Ok(handle)
+}
+
+impl Wiring {
+    fn new(config: &AgentConfig, inbox: SyncSender<Incoming>) -> Result<Self, AgentError> {
+        let clock = Clock::start();
+        let max_frame = usize::try_from(config.node.token_limits.max_frame_len());
+        let max_frame = max_frame.unwrap_or(usize::MAX);
+        let server = config.node.server;
+        let codec = Codec::new(
+            config.cluster,
+            server,
+            config.keyring.clone(),
+            max_frame.saturating_add(FRAME_OVERHEAD + TOKEN_FIELDS),
+        );
+        Ok(Self {
+            clock,
+            server,
+            servers: Arc::clone(config.node.model.levels()),
+            codec: codec.with_counter(wall_clock_nanos()),
+            flows: Arc::new(Flows::new(config.flows, random_seed(), clock)?),
+            refusals: Arc::default(),
+            migrations_ended: Arc::default(),
+            inbox,
+        })
+    }
+
+    fn network(
+        &self,
+        config: &AgentConfig,
+        udp: &UdpSocket,
+        listener: TcpListener,
+    ) -> Result<(Network, NetworkStop), AgentError> {
+        let error = |source| AgentError::Thread {
+            what: "network",
+            source,
+        };
+        let (wake_reader, wake) = wake_pipe().map_err(error)?;
+        let stop = Arc::new(AtomicBool::new(false));
+        let network = Network {
+            udp: udp.try_clone().map_err(error)?,
+            listener,
+            wake: wake_reader,
+            stop: Arc::clone(&stop),
+            codec: self.codec.clone(),
+            servers: Arc::clone(&self.servers),
+            limits: config.network,
+            refusals: Arc::clone(&self.refusals),
+            inbox: self.inbox.clone(),
+        };
+        Ok((network, NetworkStop { stop, wake }))
+    }
+
+    fn post(&self, config: &AgentConfig, udp: UdpSocket, tokens: SyncSender<Parcel>) -> Post {
+        let asks = config.network.asks_per_second;
+        Post {
+            codec: self.codec.clone(),
+            udp,
+            tokens,
+            servers: Arc::clone(&self.servers),
+            here: self.server,
+            port: config.port,
+            addressing: config.addressing,
+            asks: Bucket::new(asks, self.servers.server_count()),
+            losses: Throttle::new(LOG_INTERVAL),
+        }
+    }
+
+    fn inventories(&self, config: &AgentConfig, hypervisor: Arc<dyn Hypervisor>) -> Inventories {
+        Inventories {
+            hypervisor,
+            flows: Arc::clone(&self.flows),
+            identities: config.identities.clone(),
+            interval: config.inventory_interval,
+            deadline: config.hypervisor_deadline,
+            migrations_ended: Arc::clone(&self.migrations_ended),
+            learnt: BTreeMap::new(),
+        }
+    }
+}
+
+/// A number that tenants cannot guess: the standard library draws the keys of its own hash maps at random.
+pub(crate) fn random_seed() -> u64 {
+    RandomState::new().build_hasher().finish()
+}
+
+/// Above all counters of frames that this server sealed before, as long as its clock is not set back.
+fn wall_clock_nanos() -> u64 {
+    let elapsed = SystemTime::now().duration_since(UNIX_EPOCH);
+    u64::try_from(elapsed.unwrap_or_default().as_nanos()).unwrap_or(u64::MAX / 2)
+}
+
+fn open_sockets(server: ServerId, port: u16) -> Result<(UdpSocket, TcpListener), AgentError> {
+    let address = SocketAddr::from(SocketAddrV4::new(server.addr(), port));
+    let error = |protocol| {
+        move |source| AgentError::Socket {
+            protocol,
+            address,
+            source,
+        }
+    };
+    let open_udp = || {
+        let udp = UdpSocket::bind(address)?;
+        SockRef::from(&udp).set_recv_buffer_size(RECEIVE_BUFFER)?;
+        udp.set_nonblocking(true)?;
+        Ok(udp)
+    };
+    let open_tcp = || {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::TCP))?;
+        // An agent that starts again need not wait for its old connections to be forgotten.
+        socket.set_reuse_address(true)?;
+        socket.bind(&address.into())?;
+        socket.listen(BACKLOG)?;
+        socket.set_nonblocking(true)?;
+        Ok(TcpListener::from(socket))
+    };
+    let udp = open_udp().map_err(error("UDP"))?;
+    Ok((udp, open_tcp().map_err(error("TCP"))?))
+}
+
+/// An agent that runs. When it is dropped, the agent stops as after [`shutdown`](Self::shutdown), and nobody waits for it.
+#[derive(Debug)]
+pub struct AgentHandle {
+    inbox: SyncSender<Incoming>,
+    threads: Vec<(&'static str, JoinHandle<()>)>,
+}
+
+impl AgentHandle {
+    fn spawn(
+        &mut self,
+        what: &'static str,
+        work: impl FnOnce() + Send + 'static,
+    ) -> Result<(), AgentError> {
+        let thread = std::thread::Builder::new().name(format!("s-core-{what}"));
+        let thread = thread.spawn(work);
+        let thread = thread.map_err(|source| AgentError::Thread { what, source })?;
+        self.threads.push((what, thread));
+        Ok(())
+    }
+
+    /// Has the agent make a token in a new epoch for these VMs and those that run on its host. What becomes
+    /// of it is told as an [event](crate::Event): the agent refuses if it holds a token.
+    ///
+    /// Only one agent may be asked, and only when no token is on its way: a second token costs time.
+    ///
+    /// # Errors
+    ///
+    /// [`AgentError::Stopped`].
+    pub fn mint(&self, vms: Vec<VmId>) -> Result<(), AgentError> {
+        let sent = self.inbox.send(Incoming::Mint(vms));
+        sent.map_err(|_| AgentError::Stopped)
+    }
+
+    /// What the agent says about itself.
+    ///
+    /// # Errors
+    ///
+    /// [`AgentError::Stopped`], or [`AgentError::NoAnswer`] after 5 s.
+    pub fn status(&self) -> Result<AgentStatus, AgentError> {
+        let (answer, answered) = sync_channel(1);
+        let asked = self.inbox.send(Incoming::Status(answer));
+        asked.map_err(|_| AgentError::Stopped)?;
+        answered.recv_timeout(STATUS_DEADLINE).map_err(|error| {
+            if error == RecvTimeoutError::Timeout {
+                AgentError::NoAnswer(STATUS_DEADLINE)
+            } else {
+                AgentError::Stopped
+            }
+        })
+    }
+
+    /// Tells the agent to stop and returns at once. It waits for a migration that is in flight, at most for
+    /// [`migration_grace`](AgentConfig::migration_grace). A token that it holds is lost with it.
+    pub fn shutdown(&self) {
+        // It fails only when the agent has stopped.
+        drop(self.inbox.send(Incoming::Stop));
+    }
+
+    /// Whether the agent has stopped.
+    pub fn is_finished(&self) -> bool {
+        let main = self.threads.iter().find(|(what, _)| *what == "main");
+        main.is_none_or(|(_, thread)| thread.is_finished())
+    }
+
+    /// Waits until the agent has stopped; [`shutdown`](Self::shutdown) makes it.
+    ///
+    /// A thread that hangs on the hypervisor or the switch is left behind after a second.
+    ///
+    /// # Errors
+    ///
+    /// [`AgentError::Panicked`] if a thread of it did.
+    pub fn join(mut self) -> Result<(), AgentError> {
+        // The main thread was started last, and the others end when it does.
+        while let Some((what, thread)) = self.threads.pop() {
+            let began = Instant::now();
+            let own = matches!(what, "main" | "network");
+            while !own && !thread.is_finished() && began.elapsed() < BACKEND_GRACE {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            if own || thread.is_finished() {
+                thread.join().map_err(|_| AgentError::Panicked(what))?;
+            } else {
+                tracing::warn!(thread = what, "left behind while it waits for an answer");
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Drop for AgentHandle {
+    fn drop(&mut self) {
+        self.shutdown();
+    }
+}

@@ -1,0 +1,195 @@
+//! What an agent is started with.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use s_core_flow::MacAddr;
+use s_core_model::VmId;
+use s_core_proto::Config as NodeConfig;
+use s_core_proto::wire::{Cluster, Keyring};
+use s_core_topology::LocationTable;
+
+use crate::error::AgentError;
+use crate::event::Observer;
+
+/// The UDP and TCP port of agents unless another is configured.
+pub const DEFAULT_PORT: u16 = 4747;
+
+/// The settings of an agent.
+///
+/// Every agent of a cluster needs the same cost model, policy, cluster, key and port.
+#[derive(Clone, Debug)]
+pub struct AgentConfig {
+    /// What its node is told: this server, the cost model, the policy.
+    pub node: NodeConfig<Arc<LocationTable>>,
+    /// The name of the cluster.
+    pub cluster: Cluster,
+    /// The keys to seal and open frames with.
+    pub keyring: Keyring,
+    /// The port, UDP and TCP, at the server's own address, of this agent and of all others. Default [`DEFAULT_PORT`].
+    pub port: u16,
+    /// The directory that keeps the highest mark; of this agent alone.
+    pub state_dir: PathBuf,
+    /// How the server that hosts a VM is asked.
+    pub addressing: Addressing,
+    /// How traffic is measured.
+    pub flows: FlowSettings,
+    /// How often the hypervisor is asked what runs here and what there is room for, beside when something
+    /// has changed. Default 10 s.
+    pub inventory_interval: Duration,
+    /// How long the hypervisor may take to answer. Default 30 s.
+    pub hypervisor_deadline: Duration,
+    /// What strangers may take of this host.
+    pub network: NetworkLimits,
+    /// The addresses of VMs that are known beforehand, by MAC address. They count more than what flows show.
+    pub identities: BTreeMap<MacAddr, VmId>,
+    /// Whether this agent makes the token.
+    pub mint: Option<Mint>,
+    /// How long [`shutdown`](crate::AgentHandle::shutdown) waits for a migration in flight. Default 60 s.
+    pub migration_grace: Duration,
+    /// Who is told what happens.
+    pub observer: Option<Observer>,
+}
+
+impl AgentConfig {
+    /// Settings with everything else at its default.
+    pub fn new(
+        node: NodeConfig<Arc<LocationTable>>,
+        keyring: Keyring,
+        state_dir: impl Into<PathBuf>,
+    ) -> Self {
+        Self {
+            node,
+            cluster: Cluster(0),
+            keyring,
+            port: DEFAULT_PORT,
+            state_dir: state_dir.into(),
+            addressing: Addressing::Servers,
+            flows: FlowSettings::default(),
+            inventory_interval: Duration::from_secs(10),
+            hypervisor_deadline: Duration::from_secs(30),
+            network: NetworkLimits::default(),
+            identities: BTreeMap::new(),
+            mint: None,
+            migration_grace: Duration::from_secs(60),
+            observer: None,
+        }
+    }
+
+    /// Refuses what no thread could work with.
+    pub(crate) fn check(&self) -> Result<(), AgentError> {
+        let positive = [
+            ("flows.interval", self.flows.interval),
+            ("flows.deadline", self.flows.deadline),
+            ("inventory_interval", self.inventory_interval),
+            ("hypervisor_deadline", self.hypervisor_deadline),
+            ("network.idle", self.network.idle),
+            ("network.whole_frame", self.network.whole_frame),
+            ("network.delivery", self.network.delivery),
+        ];
+        let problem = |setting, problem| Err(AgentError::Setting { setting, problem });
+        for (setting, value) in positive {
+            if value < Duration::from_millis(1) {
+                return problem(setting, "is below 1 ms; choose more");
+            }
+        }
+        if self.flows.interval > self.flows.window / 2 {
+            return problem(
+                "flows.interval",
+                "is more than half of flows.window; rates need two polls at least, choose less",
+            );
+        }
+        if self.network.connections == 0 {
+            return problem("network.connections", "is 0; the token needs one, choose 8");
+        }
+        if self.port == 0 {
+            return problem(
+                "port",
+                "is 0; every agent must know the others', choose 4747",
+            );
+        }
+        Ok(())
+    }
+}
+
+/// How the server that hosts a VM is asked where it is ([`Destination::HostOf`](s_core_proto::Destination::HostOf)).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Addressing {
+    /// A location request goes to every server of the location table, at most
+    /// [`asks_per_second`](NetworkLimits::asks_per_second) datagrams; whoever hosts the VM answers. Needs nothing from the network.
+    #[default]
+    Servers,
+    /// It goes to the VM's own address and the agents' port, as in thesis 4.2.3. The control domain of each
+    /// host must intercept such packets and redirect them to its agent, or nobody answers.
+    Vms,
+}
+
+/// How traffic is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FlowSettings {
+    /// How often the switch is asked. Default 2 s; above half of `window` it is refused.
+    pub interval: Duration,
+    /// How long the switch may take to answer. Default 5 s.
+    pub deadline: Duration,
+    /// How far back rates look (thesis 5.1.4). Default 60 s.
+    pub window: Duration,
+    /// After how long without a packet a flow is forgotten; at least `window`. Default 120 s.
+    pub idle_timeout: Duration,
+    /// The most flows kept. Default 200,000, which is what Open vSwitch keeps.
+    pub limit: usize,
+}
+
+impl Default for FlowSettings {
+    fn default() -> Self {
+        Self {
+            interval: Duration::from_secs(2),
+            deadline: Duration::from_secs(5),
+            window: Duration::from_secs(60),
+            idle_timeout: Duration::from_secs(120),
+            limit: 200_000,
+        }
+    }
+}
+
+/// Bounds on what the network may take of an agent's memory and time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NetworkLimits {
+    /// The most TCP connections at a time. When all are taken and one more comes, the one goes that matters
+    /// least: first those from addresses that are no server's, then those that have delivered no
+    /// authenticated frame, then the oldest. Default 64.
+    pub connections: usize,
+    /// How long a connection may be silent. Default 5 s.
+    pub idle: Duration,
+    /// How long a frame may take from its first byte to its last, and a connection to its first frame. Default 30 s.
+    pub whole_frame: Duration,
+    /// How long it may take to deliver a token to another server, connection included. Default 10 s.
+    pub delivery: Duration,
+    /// The most datagrams per second that ask all servers for VMs; what is beyond is not sent. A second's
+    /// worth may go at once. Default 20,000.
+    pub asks_per_second: u32,
+}
+
+impl Default for NetworkLimits {
+    fn default() -> Self {
+        Self {
+            connections: 64,
+            idle: Duration::from_secs(5),
+            whole_frame: Duration::from_secs(30),
+            delivery: Duration::from_secs(10),
+            asks_per_second: 20_000,
+        }
+    }
+}
+
+/// Makes the token if there has never been one.
+///
+/// It is made only by an agent whose state directory holds no mark, when no token was seen for the whole `delay`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mint {
+    /// VMs of the whole data centre, in any order. Those that run on servers where the token passes are added.
+    pub vms: Vec<VmId>,
+    /// How long to wait: at least as long as the others take to start and to measure.
+    pub delay: Duration,
+}
