@@ -184,6 +184,8 @@ proptest! {
         view.set_statistic(here, load).unwrap();
         prop_assert_eq!(view.raise_level(position, Level::new(other.1)).unwrap(), rose);
 
+        prop_assert_eq!(view.is_unsettled(), changed.is_unsettled());
+
         let order = changed.ids().to_vec();
         changed.pass(policy.as_ref(), migrated);
         let mark = token.mark().next().unwrap_or_default();
