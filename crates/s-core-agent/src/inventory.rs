@@ -93,7 +93,7 @@ impl Inventories {
     /// a VM that later sends with another's address does not become that other.
     fn identify(&mut self, domain: &Domain) -> Option<VmId> {
         let configured = domain.macs.iter().find_map(|mac| self.identities.get(mac));
-        let known = configured.copied().or_else(|| domain_address(domain));
+        let known = configured.copied().or(domain.address.map(VmId::from));
         if known.is_some() {
             return known;
         }
@@ -105,9 +105,4 @@ impl Inventories {
         self.learnt.insert(domain.uuid, vm);
         Some(vm)
     }
-}
-
-/// The address that the domain's configuration gives, if it does.
-fn domain_address(_domain: &Domain) -> Option<VmId> {
-    None
 }

@@ -1,6 +1,7 @@
 //! What S-CORE asks of a hypervisor.
 
 use std::fmt;
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use s_core_flow::MacAddr;
@@ -8,8 +9,8 @@ use s_core_model::ServerId;
 
 /// One virtual machine as its hypervisor knows it (thesis 4.2.4).
 ///
-/// A hypervisor knows MAC addresses, not IP addresses: which VM id a domain has is learnt
-/// from its flows, through the MAC address.
+/// A hypervisor knows MAC addresses, and IP addresses only where its configuration gives them: which
+/// VM id a domain has is otherwise learnt from its flows, through the MAC address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Domain {
     /// What identifies the domain on every host and across migrations.
@@ -18,6 +19,8 @@ pub struct Domain {
     pub name: String,
     /// The MAC addresses of its network interfaces.
     pub macs: Vec<MacAddr>,
+    /// The IPv4 address that the hypervisor's configuration gives it, if it does.
+    pub address: Option<Ipv4Addr>,
     /// Memory in MiB, rounded up.
     pub memory_mib: u32,
 }

@@ -52,6 +52,7 @@ fn list_long_of_a_real_host() {
         name: name.to_owned(),
         memory_mib: Some(80),
         macs: vec![Some(mac.parse().unwrap())],
+        address: None,
     });
     assert_eq!(
         parse_list_long(include_str!("data/xen/xl-list-l.xen2.json")).unwrap(),
@@ -75,6 +76,7 @@ fn list_long_with_what_xl_leaves_out() {
                 .iter()
                 .map(|mac| mac.map(|mac| mac.parse().unwrap()))
                 .collect(),
+            address: None,
         };
         assert_eq!(domain, expected, "{json}");
     };
@@ -88,6 +90,29 @@ fn list_long_with_what_xl_leaves_out() {
         None,
         &[Some("00:16:3e:00:01:0c"), None],
     );
+}
+
+#[test]
+fn list_long_with_addresses() {
+    let check = |nics: &str, address: Option<&str>| {
+        let json = format!(
+            r#"[{{"domid": 9, "config": {{"c_info": {{"uuid": "716a40ad-7f00-4f79-a53e-e1794377271a"}}, "nics": [{nics}]}}}}]"#
+        );
+        let [domain] = parse_list_long(&json).unwrap().try_into().unwrap();
+        assert_eq!(
+            domain.address,
+            address.map(|address| address.parse().unwrap()),
+            "{json}"
+        );
+    };
+    check(r#"{"ip": "10.0.1.11"}"#, Some("10.0.1.11"));
+    check(
+        r#"{"ip": "fe80::1 10.0.1.11 10.0.1.12"}"#,
+        Some("10.0.1.11"),
+    );
+    check(r#"{}, {"ip": "10.0.1.12"}"#, Some("10.0.1.12"));
+    check(r#"{"ip": "10.0.1.0/24"}"#, None);
+    check(r#"{"ip": ""}"#, None);
 }
 
 #[test]

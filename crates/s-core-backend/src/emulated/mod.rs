@@ -11,7 +11,7 @@
 //!   taken from then on, the room at the source is free only after the end.
 //! - Each server counts the traffic of every pair that has an end there, one counter per direction. A VM that
 //!   arrives is counted from 0; what its former host counted stays to be read there for 10 s after it left.
-//! - The hypervisor knows UUIDs and MAC addresses; which of them is which VM, the flows tell.
+//! - The hypervisor knows UUIDs, MAC addresses, and the IP addresses as if its configuration gave them.
 //!
 //! What it leaves out: memory that is written while it is copied, packets that are lost meanwhile, and traffic
 //! that slows down because links are full.

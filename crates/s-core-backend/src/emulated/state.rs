@@ -297,6 +297,7 @@ impl State {
             uuid: uuid_of(vm.given.id),
             name: vm.given.name.clone(),
             macs: vec![mac_of(vm.given.id)],
+            address: Some(vm.given.id.addr()),
             memory_mib: vm.given.memory_mib,
         })
         .collect()

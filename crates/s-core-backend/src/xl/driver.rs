@@ -157,6 +157,7 @@ impl Xl {
             name: config.name,
             macs,
             memory_mib,
+            address: config.address,
         })
     }
 

@@ -1,5 +1,7 @@
 //! The JSON of `xl list -l`.
 
+use std::net::Ipv4Addr;
+
 use s_core_flow::MacAddr;
 use serde::Deserialize;
 
@@ -22,6 +24,8 @@ pub struct DomainConfig {
     ///
     /// [`parse_network_list`]: super::parse_network_list
     pub macs: Vec<Option<MacAddr>>,
+    /// The first IPv4 address that the configuration gives an interface (`ip`), if it gives any.
+    pub address: Option<Ipv4Addr>,
 }
 
 /// Reads the output of `xl list -l`.
@@ -79,6 +83,8 @@ struct BuildInfo {
 #[serde(default)]
 struct Nic {
     mac: Option<String>,
+    /// Free text for xl, which hands it to the vif script: usually addresses with blanks between them.
+    ip: Option<String>,
 }
 
 impl Entry {
@@ -101,6 +107,10 @@ impl Entry {
                     wrong("max_memkb", "a number of KiB below 2^42", kib.to_string())
                 })?),
             };
+            let addresses = self.config.nics.iter().filter_map(|nic| nic.ip.as_deref());
+            let address = addresses
+                .flat_map(str::split_whitespace)
+                .find_map(|word| word.parse().ok());
             let macs = self.config.nics.into_iter().map(|nic| match nic.mac {
                 None => Ok(None),
                 Some(mac) => mac
@@ -114,6 +124,7 @@ impl Entry {
                 name: self.config.c_info.name,
                 memory_mib,
                 macs: macs.collect::<Result<_, _>>()?,
+                address,
             })
         };
         Some(read())
