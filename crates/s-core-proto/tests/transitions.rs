@@ -280,6 +280,13 @@ fn damaged_tokens_and_those_of_another_policy_are_refused() {
     let other = Token::new(&[HERE], &*policy, mark, Limits::default()).expect("one VM");
     let actions = lead.receives(3, Message::Token(other.encode().into()));
     assert_eq!(actions, [sends(3, ack(mark, TokenVerdict::Malformed))]);
+    // The right code with slots of the wrong kind: a user's policy under a number taken twice.
+    let mut kind = token(HERE, mark).to_vec();
+    kind[5] = 1;
+    let slots = [HERE, FAR, THIRD].map(|vm| [&vm.get().to_be_bytes()[..], &[0; 5]].concat());
+    kind.splice(54.., slots.concat());
+    let actions = lead.receives(3, Message::Token(kind.into()));
+    assert_eq!(actions, [sends(3, ack(mark, TokenVerdict::Malformed))]);
 }
 
 #[test]

@@ -50,7 +50,7 @@ impl<L: Levels> Node<L> {
     pub(super) fn receive_token(&mut self, now: Instant, sender: ServerId, bytes: &Bytes) {
         let ack = |mark, verdict| Message::TokenAck { mark, verdict };
         let view = match TokenView::new_checked(bytes.clone(), self.config.token_limits) {
-            Ok(view) if view.policy_code() == self.config.policy.code() => view,
+            Ok(view) if self.is_for_our_policy(&view) => view,
             bad => {
                 let (mark, why) = match bad {
                     Ok(view) => (view.mark(), BadToken::OtherPolicy(view.policy_code())),
@@ -86,6 +86,14 @@ impl<L: Levels> Node<L> {
         }
         self.hold(token, Phase::Measuring { until: now });
         self.begin_visit(now);
+    }
+
+    /// The code alone does not tell: users number their own policies as they like.
+    fn is_for_our_policy(&self, view: &TokenView<Bytes>) -> bool {
+        let policy = &self.config.policy;
+        view.policy_code() == policy.code()
+            && view.slot_kind() == policy.slot_kind()
+            && (view.is_ascending() || !policy.ascending())
     }
 
     fn accept(&mut self, mark: Mark) {
