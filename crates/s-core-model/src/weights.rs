@@ -18,6 +18,8 @@ use crate::Level;
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct LinkWeights {
+    /// c_1, c_2, … as given: differences of the path costs are not the same to the last bit.
+    weights: Vec<f64>,
     /// Entry l is the cost of a path at level l; entry 0 is zero.
     path_costs: Vec<f64>,
 }
@@ -37,7 +39,7 @@ impl LinkWeights {
         let mut path_costs = Vec::with_capacity(weights.len() + 1);
         let (mut below, mut path_cost) = (0.0, 0.0);
         path_costs.push(path_cost);
-        for (position, weight) in (1..).zip(weights) {
+        for (position, weight) in (1..).zip(weights.iter().copied()) {
             if !weight.is_finite() || weight <= 0.0 {
                 return Err(InvalidWeights::NotPositive { position, weight });
             }
@@ -55,7 +57,10 @@ impl LinkWeights {
             path_costs.push(path_cost);
             below = weight;
         }
-        Ok(Self { path_costs })
+        Ok(Self {
+            weights,
+            path_costs,
+        })
     }
 
     /// The weights of the thesis's simulations (5.1): e^0, e^1, e^3, e^5.
@@ -71,7 +76,7 @@ impl LinkWeights {
 
     /// The highest level that these weights cover, which is how many there are.
     pub fn max_level(&self) -> Level {
-        let count = u8::try_from(self.path_costs.len() - 1).expect("checked at construction");
+        let count = u8::try_from(self.weights.len()).expect("checked at construction");
         Level::new(count)
     }
 
@@ -86,7 +91,7 @@ impl LinkWeights {
 
     /// c_1, c_2, … one by one.
     pub fn iter(&self) -> impl Iterator<Item = f64> + '_ {
-        self.path_costs.windows(2).map(|pair| pair[1] - pair[0])
+        self.weights.iter().copied()
     }
 }
 
@@ -186,6 +191,7 @@ mod tests {
     fn golden_path_costs() {
         let weights = LinkWeights::thesis();
         assert_eq!(weights.max_level(), Level::new(4));
+        assert_eq!(weights.iter().nth(3), Some(148.413_159_102_576_6));
         let golden = [
             0.0,
             1.0,
