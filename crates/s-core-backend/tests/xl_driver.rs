@@ -110,37 +110,43 @@ fn what_list_long_leaves_out_is_asked_for() {
 #[test]
 fn questions_that_fail() {
     type Check = fn(HypervisorError) -> bool;
-    let check = |script: &str, expected: Check| {
+    let check = |script: &str, deadline, expected: Check| {
         let fake = FakeXl::new();
         fake.script("list-l", script);
-        let error = within(SOON, |deadline| fake.driver().domains(deadline)).unwrap_err();
+        let error = within(deadline, |deadline| fake.driver().domains(deadline)).unwrap_err();
         let text = error.to_string();
         assert!(expected(error), "{script}: {text}");
     };
-    check("echo 'libxl: error: no xenstore' >&2; exit 5", |error| {
-        error
-            .to_string()
-            .ends_with("list -l failed (exit code 5): libxl: error: no xenstore")
-    });
-    check("kill -KILL $$", |error| {
+    check(
+        "echo 'libxl: error: no xenstore' >&2; exit 5",
+        AMPLE,
+        |error| {
+            error
+                .to_string()
+                .ends_with("list -l failed (exit code 5): libxl: error: no xenstore")
+        },
+    );
+    check("kill -KILL $$", AMPLE, |error| {
         error.to_string().contains("failed (killed by signal 9)")
     });
-    check("echo '[{]'", |error| {
+    check("echo '[{]'", AMPLE, |error| {
         error
             .to_string()
             .contains("list -l: line 1, column 3: key must be a string")
     });
-    check("head -c 17000000 /dev/zero", |error| {
+    check("head -c 17000000 /dev/zero", AMPLE, |error| {
         error
             .to_string()
             .ends_with("17000000 bytes are more than the 16777216 that are read")
     });
-    check("exec sleep 300", |error| {
+    check("exec sleep 300", SOON, |error| {
         matches!(error, HypervisorError::DeadlineExceeded { after: SOON, .. })
     });
-    check("while :; do echo flood >&2; echo flood; done", |error| {
-        matches!(error, HypervisorError::DeadlineExceeded { .. })
-    });
+    check(
+        "while :; do echo flood >&2; echo flood; done",
+        SOON,
+        |error| matches!(error, HypervisorError::DeadlineExceeded { .. }),
+    );
 }
 
 #[test]
@@ -301,7 +307,7 @@ fn a_transport_that_hangs_is_cut_before_xl_is_killed() {
     let mut config = fake.config();
     config.transport = MigrationTransport::Ssh(fake.path("ssh.sh").display().to_string());
     let xl = Xl::new(config).unwrap();
-    let outcome = within(Duration::from_secs(5), |deadline| {
+    let outcome = within(Duration::from_secs(8), |deadline| {
         xl.migrate(vm1(), TARGET, deadline)
     });
     let expected = "Migration failed, resuming at sender.".to_owned();
