@@ -1,5 +1,7 @@
 //! Lines of datapath flow dumps, one row each, and what no line may do to the parser.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use proptest::prelude::*;
 use s_core_backend::ovs::MacTable;
 use s_core_backend::ovs::dump::{self, LineError, NoEnds, NotADump};

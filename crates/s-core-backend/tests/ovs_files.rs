@@ -1,5 +1,7 @@
 //! Real dumps, in `data/ovs`, against sums that `awk` made of them.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::collections::BTreeMap;
 
 use s_core_backend::ovs::{MacTable, attribute, dump};

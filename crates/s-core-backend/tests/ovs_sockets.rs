@@ -1,5 +1,7 @@
 //! The unixctl and OVSDB clients against servers that behave, misbehave and stall.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::io::{Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;

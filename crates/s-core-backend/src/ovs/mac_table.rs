@@ -112,6 +112,19 @@ impl MacTable {
         station.address.filter(|_| trusted)
     }
 
+    /// These two ends, MAC addresses turned into IPv4 addresses where both are known; see
+    /// [`attribute`].
+    pub fn resolve(&self, src: End, dst: End) -> (End, End) {
+        let address = |end| match end {
+            End::Mac(mac) => self.address(mac).map(End::Ipv4),
+            End::Ipv4(_) | End::Ipv6(_) => None,
+        };
+        address(src)
+            .zip(address(dst))
+            .filter(|(src, dst)| src != dst)
+            .unwrap_or((src, dst))
+    }
+
     /// How many stations are known.
     pub fn len(&self) -> usize {
         self.stations.len()
@@ -143,12 +156,5 @@ impl MacTable {
 /// # Ok::<(), dump::NotADump>(())
 /// ```
 pub fn attribute(flow: &FlowCounter, stations: &MacTable) -> (End, End) {
-    let address = |mac| stations.address(mac).map(End::Ipv4);
-    match (flow.src, flow.dst) {
-        (End::Mac(src), End::Mac(dst)) => address(src)
-            .zip(address(dst))
-            .filter(|(src, dst)| src != dst)
-            .unwrap_or((flow.src, flow.dst)),
-        ends => ends,
-    }
+    stations.resolve(flow.src, flow.dst)
 }

@@ -41,7 +41,7 @@ pub(super) fn parse<'a>(line: &'a str, thread: &'a str) -> Result<DatapathFlow<'
 /// A `key:value, ` before the match, where a match would have `key(`.
 fn leading_item(line: &str, start: usize) -> Option<(&str, &str, usize)> {
     let rest = &line[start..];
-    let stop = rest.find([':', '('])?;
+    let stop = rest.find(|c: char| !c.is_ascii_lowercase() && c != '_')?;
     if rest.as_bytes()[stop] != b':' {
         return None;
     }

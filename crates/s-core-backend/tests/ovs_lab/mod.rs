@@ -1,0 +1,260 @@
+//! An Open vSwitch of its own, with VMs in network namespaces, that leaves nothing behind.
+//!
+//! The switch is the userspace datapath, so no kernel module is needed. VM `n` (1, 2, …) has the
+//! address 10.9.0.n and the MAC address 02:00:0a:09:00:0n. Counters are compared with frames, so the
+//! VMs speak no IPv6, and the kernel does not merge their segments.
+
+pub(crate) mod traffic;
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::net::Ipv4Addr;
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal};
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+
+/// The rule that makes the switch keep pairs of IPv4 addresses.
+pub(crate) const IP_PAIR_RULE: &str = "priority=10,ip,actions=move:NXM_OF_IP_SRC[]->NXM_NX_REG0[],move:NXM_OF_IP_DST[]->NXM_NX_REG1[],NORMAL";
+
+const SCHEMA: &str = "/usr/share/openvswitch/vswitch.ovsschema";
+const PROGRAMS: [&str; 7] = [
+    "ovs-vswitchd",
+    "ovsdb-server",
+    "ovsdb-tool",
+    "ovs-vsctl",
+    "ovs-ofctl",
+    "ip",
+    "ethtool",
+];
+
+/// A switch and its VMs; ended when dropped, also by a panic.
+pub(crate) struct Lab {
+    dir: tempfile::TempDir,
+    prefix: String,
+    namespaces: Vec<String>,
+}
+
+impl Lab {
+    /// A switch with this many VMs, or `None`, said on standard error, where that is impossible.
+    ///
+    /// # Panics
+    ///
+    /// If it is impossible although `S_CORE_REQUIRE_OVS=1` says that it must not be.
+    pub(crate) fn new(test: &str, vms: u8) -> Option<Self> {
+        match missing() {
+            None => Some(Self::start(vms)),
+            Some(missing) if std::env::var_os("S_CORE_REQUIRE_OVS").is_some_and(|v| v == "1") => {
+                panic!("{test} must run (S_CORE_REQUIRE_OVS=1), but {missing}")
+            }
+            Some(missing) => {
+                // Past the test harness, which shows nothing of tests that pass.
+                let _ = writeln!(io::stderr(), "SKIPPED: {test}: {missing}");
+                None
+            }
+        }
+    }
+
+    fn start(vms: u8) -> Self {
+        static LABS: AtomicU32 = AtomicU32::new(0);
+        let lab = LABS.fetch_add(1, Ordering::Relaxed);
+        let mut this = Self {
+            dir: tempfile::tempdir().unwrap(),
+            prefix: format!("score-{}-{lab}", std::process::id()),
+            namespaces: Vec::new(),
+        };
+        let host = this.add_namespace("host");
+        let db = this.file("conf.db");
+        this.run("ovsdb-tool", &["create", &db, SCHEMA]);
+        let remote = format!("--remote=punix:{}", this.file("db.sock"));
+        this.daemon(&host, "ovsdb-server", &[&db, &remote]);
+        this.vsctl("--no-wait init");
+        this.vsctl("--no-wait set Open_vSwitch . other_config:n-handler-threads=1 other_config:n-revalidator-threads=1");
+        let db_remote = format!("unix:{}", this.file("db.sock"));
+        this.daemon(&host, "ovs-vswitchd", &[&db_remote]);
+        this.vsctl("add-br br0 -- set bridge br0 datapath_type=netdev");
+        for n in 1..=vms {
+            this.add_vm(&host, n);
+        }
+        this
+    }
+
+    fn add_vm(&mut self, host: &str, n: u8) {
+        let vm = self.add_namespace(&format!("vm{n}"));
+        let (ip, mac) = (address(n), mac(n));
+        let in_vm = format!("netns exec {vm}");
+        for command in [
+            format!(
+                "{in_vm} sysctl -qw net.ipv6.conf.all.disable_ipv6=1 net.ipv6.conf.default.disable_ipv6=1"
+            ),
+            format!("-n {host} link add vif{n}.0 type veth peer name eth0 netns {vm}"),
+            format!("-n {vm} link set eth0 address {mac} up"),
+            format!("-n {vm} addr add {ip}/24 dev eth0"),
+            format!("-n {host} link set vif{n}.0 up"),
+            // Without this the userspace datapath passes on TCP segments without checksum.
+            format!("{in_vm} ethtool -K eth0 tx off"),
+        ] {
+            self.run("ip", &command.split(' ').collect::<Vec<_>>());
+        }
+        self.vsctl(&format!(
+            "add-port br0 vif{n}.0 -- set interface vif{n}.0 external_ids:attached-mac=\"{mac}\""
+        ));
+    }
+
+    /// The control socket of ovs-vswitchd.
+    pub(crate) fn unixctl(&self) -> PathBuf {
+        self.file("ovs-vswitchd.ctl").into()
+    }
+
+    /// The socket of the database.
+    pub(crate) fn ovsdb(&self) -> PathBuf {
+        self.file("db.sock").into()
+    }
+
+    /// Runs `ovs-vsctl` with these arguments, separated by spaces.
+    pub(crate) fn vsctl(&self, arguments: &str) {
+        let db = format!("--db=unix:{}", self.file("db.sock"));
+        let mut all = vec![db.as_str(), "--timeout=20"];
+        all.extend(arguments.split(' '));
+        self.run("ovs-vsctl", &all);
+    }
+
+    /// Adds an OpenFlow rule to the bridge.
+    pub(crate) fn add_rule(&self, rule: &str) {
+        self.run("ovs-ofctl", &["add-flow", "br0", rule]);
+    }
+
+    /// Runs `work` in a thread that sees the network of VM `n`.
+    pub(crate) fn in_vm<T: Send + 'static>(
+        &self,
+        n: u8,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> JoinHandle<T> {
+        let namespace = format!("/run/netns/{}-vm{n}", self.prefix);
+        thread::spawn(move || {
+            let file = File::open(namespace).unwrap();
+            move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network)).unwrap();
+            work()
+        })
+    }
+
+    /// The bytes of all frames that VM `n` has sent and received, as its own kernel counted them.
+    pub(crate) fn frames(&self, n: u8) -> u64 {
+        let read = || {
+            let text = fs::read_to_string("/proc/thread-self/net/dev").unwrap();
+            let line = text.lines().find_map(|l| l.trim().strip_prefix("eth0:"));
+            let fields: Vec<u64> = line
+                .unwrap()
+                .split_whitespace()
+                .map(|field| field.parse().unwrap())
+                .collect();
+            fields[0] + fields[8]
+        };
+        self.in_vm(n, read).join().unwrap()
+    }
+
+    fn add_namespace(&mut self, name: &str) -> String {
+        let name = format!("{}-{name}", self.prefix);
+        self.run("ip", &["netns", "add", &name]);
+        self.namespaces.push(name.clone());
+        name
+    }
+
+    fn file(&self, name: &str) -> String {
+        self.dir.path().join(name).display().to_string()
+    }
+
+    fn daemon(&self, namespace: &str, program: &str, arguments: &[&str]) {
+        let file = |option: &str, suffix: &str| {
+            format!("--{option}={}", self.file(&format!("{program}.{suffix}")))
+        };
+        let options = [
+            file("unixctl", "ctl"),
+            file("pidfile", "pid"),
+            file("log-file", "log"),
+        ];
+        let mut all = vec!["netns", "exec", namespace, program];
+        all.extend(arguments);
+        all.extend(options.iter().map(String::as_str));
+        all.extend(["--detach", "--no-chdir", "-vconsole:off"]);
+        self.run("ip", &all);
+    }
+
+    fn run(&self, program: &str, arguments: &[&str]) {
+        let mut command = Command::new(program);
+        for variable in ["OVS_RUNDIR", "OVS_LOGDIR", "OVS_DBDIR", "OVS_SYSCONFDIR"] {
+            command.env(variable, self.dir.path());
+        }
+        let output = command.args(arguments).output().unwrap();
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{program} {arguments:?}: {errors}");
+    }
+}
+
+impl Drop for Lab {
+    fn drop(&mut self) {
+        for daemon in ["ovs-vswitchd", "ovsdb-server"] {
+            end(&self.dir.path().join(format!("{daemon}.pid")));
+        }
+        for namespace in &self.namespaces {
+            // Nothing better can be done with a failure while a panic is on its way.
+            let _ = Command::new("ip")
+                .args(["netns", "del", namespace])
+                .status();
+        }
+    }
+}
+
+/// Ends the process whose id is in this file, and waits until it has ended.
+fn end(pidfile: &Path) {
+    let Some(pid) = fs::read_to_string(pidfile)
+        .ok()
+        .and_then(|text| text.trim().parse().ok())
+    else {
+        return;
+    };
+    let Some(process) = Pid::from_raw(pid) else {
+        return;
+    };
+    // It is no child of ours: nobody may collect it, so a zombie counts as ended.
+    let runs =
+        || fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "));
+    for signal in [Signal::TERM, Signal::KILL] {
+        let _ = rustix::process::kill_process(process, signal);
+        for _ in 0..100 {
+            if !runs() {
+                return;
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+/// What is needed and not there.
+fn missing() -> Option<String> {
+    if !rustix::process::geteuid().is_root() {
+        return Some("it needs root, for network namespaces".to_owned());
+    }
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let installed =
+        |program: &&&str| std::env::split_paths(&path).any(|dir| dir.join(program).is_file());
+    if let Some(program) = PROGRAMS.iter().find(|program| !installed(program)) {
+        return Some(format!("{program} is not installed"));
+    }
+    (!Path::new(SCHEMA).is_file()).then(|| format!("{SCHEMA} is not there"))
+}
+
+/// The IPv4 address of VM `n`.
+pub(crate) fn address(n: u8) -> Ipv4Addr {
+    Ipv4Addr::new(10, 9, 0, n)
+}
+
+/// The MAC address of VM `n`.
+pub(crate) fn mac(n: u8) -> String {
+    format!("02:00:0a:09:00:{n:02x}")
+}

@@ -1,0 +1,124 @@
+//! Real UDP and TCP between the VMs of a [`Lab`], and how many bytes of frames it is.
+
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, TcpListener, TcpStream, UdpSocket};
+use std::thread;
+use std::time::Duration;
+
+use super::{Lab, address};
+
+/// Ethernet, IPv4 and UDP headers.
+const UDP_HEADERS: u64 = 14 + 20 + 8;
+/// Ethernet, IPv4 and TCP headers, the last with the time stamp option.
+const TCP_HEADERS: u64 = 14 + 20 + 32;
+/// What a full TCP segment carries at an MTU of 1500.
+const SEGMENT: usize = 1500 - 20 - 32;
+
+/// Nothing here takes long; what does has failed.
+const TIMEOUT: Duration = Duration::from_secs(20);
+
+/// The packets go in groups with pauses, so that the switch keeps up and drops none.
+const PAUSE: Duration = Duration::from_millis(5);
+
+/// Sends `bursts` times `count` datagrams one way, with `pause` after each burst; tells the bytes.
+pub(crate) fn udp_bursts(
+    lab: &Lab,
+    from: u8,
+    to: u8,
+    bursts: u32,
+    count: u32,
+    pause: Duration,
+) -> u64 {
+    const PAYLOAD: usize = 1000;
+    let send = move || {
+        let socket = UdpSocket::bind((address(from), 0)).unwrap();
+        for _ in 0..bursts {
+            for n in 0..count {
+                socket.send_to(&[0; PAYLOAD], (address(to), 7000)).unwrap();
+                if n % 10 == 9 {
+                    thread::sleep(PAUSE);
+                }
+            }
+            thread::sleep(pause);
+        }
+    };
+    // A receiver, or each datagram would cause an ICMP error.
+    let receiver = lab.in_vm(to, move || UdpSocket::bind((address(to), 7000)).unwrap());
+    let receiver = receiver.join().unwrap();
+    lab.in_vm(from, send).join().unwrap();
+    drop(receiver);
+    u64::from(bursts) * u64::from(count) * (PAYLOAD as u64 + UDP_HEADERS)
+}
+
+/// Sends a datagram back and forth `rounds` times; tells the bytes of both directions.
+pub(crate) fn udp_ping_pong(lab: &Lab, from: u8, to: u8, rounds: u32) -> u64 {
+    const PING: usize = 500;
+    const PONG: usize = 1200;
+    let bound = |n: u8| {
+        let socket = UdpSocket::bind((address(n), 0)).unwrap();
+        socket.set_read_timeout(Some(TIMEOUT)).unwrap();
+        socket
+    };
+    let server = lab.in_vm(to, move || bound(to)).join().unwrap();
+    let port = server.local_addr().unwrap().port();
+    let pong = lab.in_vm(to, move || {
+        for _ in 0..rounds {
+            let (_, peer) = server.recv_from(&mut [0; 2000]).unwrap();
+            server.send_to(&[0; PONG], peer).unwrap();
+        }
+    });
+    let ping = lab.in_vm(from, move || {
+        let client = bound(from);
+        for n in 0..rounds {
+            client.send_to(&[0; PING], (address(to), port)).unwrap();
+            client.recv_from(&mut [0; 2000]).unwrap();
+            if n % 10 == 9 {
+                thread::sleep(PAUSE);
+            }
+        }
+    });
+    ping.join().unwrap();
+    pong.join().unwrap();
+    u64::from(rounds) * ((PING + PONG) as u64 + 2 * UDP_HEADERS)
+}
+
+/// Sends a stream one way; tells the bytes of that direction's frames if all segments are full.
+pub(crate) fn tcp_stream(lab: &Lab, from: u8, to: u8, chunks: u32) -> u64 {
+    const CHUNK: usize = SEGMENT * 44;
+    let bind = move || TcpListener::bind((address(to), 0)).unwrap();
+    let listener = lab.in_vm(to, bind).join().unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let received = lab.in_vm(to, move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        stream.set_read_timeout(Some(TIMEOUT)).unwrap();
+        let (mut total, mut buffer) = (0, vec![0; 1 << 16]);
+        loop {
+            match stream.read(&mut buffer).unwrap() {
+                0 => return total,
+                count => total += count,
+            }
+        }
+    });
+    let send = move || {
+        let mut stream = connect(address(to), port);
+        for _ in 0..chunks {
+            stream.write_all(&[0; CHUNK]).unwrap();
+            thread::sleep(PAUSE);
+        }
+    };
+    lab.in_vm(from, send).join().unwrap();
+    let payload = CHUNK * chunks as usize;
+    assert_eq!(received.join().unwrap(), payload);
+    payload as u64 + u64::from(chunks) * 44 * TCP_HEADERS
+}
+
+fn connect(to: Ipv4Addr, port: u16) -> TcpStream {
+    let stream = TcpStream::connect_timeout(&(to, port).into(), TIMEOUT).unwrap();
+    stream.set_write_timeout(Some(TIMEOUT)).unwrap();
+    stream
+}
+
+/// Whether `found` is within 1 % of `sent`.
+pub(crate) fn within_one_per_cent(found: u64, sent: u64) -> bool {
+    found.abs_diff(sent) * 100 <= sent
+}

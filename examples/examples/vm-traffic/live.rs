@@ -1,0 +1,156 @@
+//! A running Open vSwitch.
+
+use std::collections::BTreeMap;
+use std::hash::{BuildHasher, RandomState};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use s_core_backend::ovs::OvsFlowSource;
+use s_core_backend::ovs::ovsdb::{Interface, Ovsdb};
+use s_core_backend::{End, FlowSource, FlowSourceError, Poll};
+use s_core_examples::Failure;
+use s_core_flow::CounterDeltas;
+
+use crate::args::{Form, Live};
+use crate::report::{Names, Report, note};
+
+/// A flow that is idle for ten seconds goes away with what it counted since the last poll, so the
+/// switch is asked at least this often however long the interval of the reports is.
+const POLL_AT_LEAST: Duration = Duration::from_secs(2);
+
+/// How long the switch may take to answer.
+const DEADLINE: Duration = Duration::from_secs(30);
+
+/// More flows than a switch holds: its own limit is 200,000.
+const COUNTERS: usize = 1 << 20;
+
+/// Polls the switch and writes a report per interval.
+pub(crate) fn run(source: &Live, form: Form) -> Result<(), Failure> {
+    let mut watch = Watch::start(source)?;
+    let mut reports = 0;
+    let mut next = Instant::now();
+    while source.count.is_none_or(|count| reports < count) {
+        next += source.interval;
+        watch.until(next)?;
+        let report = watch.report();
+        report.write(form, &watch.names())?;
+        reports += 1;
+    }
+    Ok(())
+}
+
+struct Watch {
+    switch: OvsFlowSource,
+    interfaces: Vec<Interface>,
+    counters: CounterDeltas,
+    /// What came between these ends, in this direction, since the last report.
+    bytes: BTreeMap<(End, End), u64>,
+    latest: Poll,
+    /// When the last report's interval ended, and when the switch was last asked.
+    reported: Instant,
+    polled: Instant,
+    lines_named: bool,
+}
+
+impl Watch {
+    /// Takes the baseline: what was counted before belongs to no interval.
+    fn start(source: &Live) -> Result<Self, Failure> {
+        // Random, since tenants choose what is hashed.
+        let seed = RandomState::new().hash_one("vm-traffic");
+        let mut switch = OvsFlowSource::new(&source.socket, seed);
+        if let Some(name) = &source.datapath {
+            switch = switch.with_datapath(name);
+        }
+        let interfaces = match &source.ovsdb {
+            None => Vec::new(),
+            Some(path) => Ovsdb::new(path).interfaces(DEADLINE).map_err(advise)?,
+        };
+        for mac in interfaces.iter().filter_map(|i| i.attached_mac) {
+            switch.stations_mut().attach(mac);
+        }
+        let now = Instant::now();
+        let mut watch = Self {
+            switch,
+            interfaces,
+            counters: CounterDeltas::new(COUNTERS, seed),
+            bytes: BTreeMap::new(),
+            latest: Poll::default(),
+            reported: now,
+            polled: now,
+            lines_named: false,
+        };
+        watch.poll()?;
+        watch.reported = watch.polled;
+        Ok(watch)
+    }
+
+    /// Polls as often as needed, and at `end`.
+    fn until(&mut self, end: Instant) -> Result<(), Failure> {
+        loop {
+            let left = end.saturating_duration_since(Instant::now());
+            thread::sleep(left.min(POLL_AT_LEAST));
+            self.poll()?;
+            if Instant::now() >= end {
+                return Ok(());
+            }
+        }
+    }
+
+    fn poll(&mut self) -> Result<(), Failure> {
+        self.latest = self.switch.poll(DEADLINE).map_err(advise)?;
+        self.polled = Instant::now();
+        let mut deltas = self.counters.begin_poll();
+        for c in &self.latest.counters {
+            let delta = deltas.delta(c.id, c.packets, c.bytes);
+            if delta.bytes > 0 {
+                *self.bytes.entry((c.src, c.dst)).or_default() += delta.bytes;
+            }
+        }
+        deltas.end();
+        if !self.lines_named {
+            for error in self.switch.line_errors() {
+                note(&format!("the switch's dump: {error}; the line is left out"));
+                self.lines_named = true;
+            }
+        }
+        Ok(())
+    }
+
+    fn report(&mut self) -> Report {
+        let bytes = std::mem::take(&mut self.bytes);
+        let bytes = bytes.iter().map(|((src, dst), bytes)| (*src, *dst, *bytes));
+        let duration = self.polled.duration_since(self.reported);
+        self.reported = self.polled;
+        Report::new(
+            bytes,
+            self.switch.stations(),
+            self.latest.unattributed,
+            Some(duration),
+        )
+    }
+
+    /// The interfaces of the VMs by their MAC address, and by their IP address where it is known.
+    fn names(&self) -> Names {
+        let mut names = Names::new();
+        for interface in &self.interfaces {
+            let Some(mac) = interface.attached_mac else {
+                continue;
+            };
+            names.insert(End::Mac(mac), interface.name.clone());
+            if let Some(address) = self.switch.stations().address(mac) {
+                names.insert(End::Ipv4(address), interface.name.clone());
+            }
+        }
+        names
+    }
+}
+
+/// Adds what to do.
+fn advise(error: FlowSourceError) -> Failure {
+    let advice = if matches!(error, FlowSourceError::Unreachable { .. }) {
+        "; is Open vSwitch running, is this its socket, and may you open it (try as root)?"
+    } else {
+        ""
+    };
+    Failure::failed(format!("{error}{advice}"))
+}
