@@ -4,6 +4,7 @@ mod agent;
 mod clock;
 mod config;
 mod driver;
+pub mod embedded;
 mod error;
 mod event;
 mod flows;
