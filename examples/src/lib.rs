@@ -13,6 +13,8 @@
 //! }
 //! ```
 
+pub mod cli;
+
 use std::fmt::{self, Display};
 use std::io::IsTerminal;
 use std::process::ExitCode;

@@ -1,0 +1,249 @@
+//! `simulate` as its users call it, and what it hands over to `plan`.
+
+use std::fs;
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+/// The example's program, which cargo has built beside this test.
+fn program(name: &str) -> Command {
+    let test = std::env::current_exe().expect("a running test has a path");
+    let profile = test.ancestors().nth(2).expect("tests are in PROFILE/deps");
+    Command::new(profile.join("examples").join(name))
+}
+
+const SMALL: [&str; 8] = [
+    "--fan-out",
+    "2,2,2",
+    "--servers-per-rack",
+    "3",
+    "--vm-slots",
+    "6",
+    "--vms",
+    "100",
+];
+
+fn simulate(arguments: &[&str]) -> Output {
+    program("simulate")
+        .args(arguments)
+        .output()
+        .expect("simulate starts")
+}
+
+fn succeed(output: Output) -> String {
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!((output.status.code(), stderr.as_ref()), (Some(0), ""));
+    String::from_utf8(output.stdout).expect("UTF-8")
+}
+
+#[test]
+fn compares_the_policies() {
+    let text = succeed(simulate(&SMALL));
+    assert!(
+        text.starts_with("24 servers in 8 racks, 100 VMs, "),
+        "{text}"
+    );
+    let rows: Vec<&str> = text.lines().skip(3).collect();
+    assert_eq!(rows.len(), 4, "{text}");
+    for (row, policy) in rows
+        .iter()
+        .zip(["round-robin", "global", "distributed", "load-aware"])
+    {
+        assert!(row.trim_start().starts_with(policy), "{text}");
+        let percent = row
+            .split_whitespace()
+            .take_while(|word| *word != "%")
+            .last();
+        let percent: f64 = percent
+            .and_then(|text| text.parse().ok())
+            .expect("a reduction");
+        assert!((50.0..100.0).contains(&percent), "{text}");
+    }
+}
+
+/// The final placement of a result, put into the snapshot, costs what the result says; and `plan`
+/// finds the same migrations in that snapshot.
+#[test]
+fn plan_finds_the_same() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let path = |name: &str| dir.path().join(name).to_str().expect("plain").to_owned();
+    for placement in ["random", "rack-local"] {
+        let (snapshot, out, plan_out) = (path("snapshot"), path("out"), path("plan"));
+        let more = [
+            "--placement",
+            placement,
+            "--seed",
+            "5",
+            "--write-snapshot",
+            &snapshot,
+            "--out",
+            &out,
+        ];
+        succeed(simulate(&[&SMALL[..], &more[..]].concat()));
+        let plan = |arguments: &[&str]| {
+            let mut plan = program("plan");
+            succeed(
+                plan.arg(&snapshot)
+                    .args(arguments)
+                    .output()
+                    .expect("plan starts"),
+            )
+        };
+        plan(&["--policy", "all", "--out", &plan_out]);
+        for policy in ["round-robin", "global", "distributed", "load-aware"] {
+            let read = |dir: &str, file: &str| {
+                fs::read_to_string(format!("{dir}/{policy}/{file}")).expect("the file is written")
+            };
+            for file in ["placement.csv", "migrations.csv"] {
+                assert_eq!(read(&out, file), read(&plan_out, file), "{policy} {file}");
+            }
+            let summary: Value = serde_json::from_str(&read(&out, "summary.json")).expect("JSON");
+            assert_eq!(summary["seed"], 5);
+            let moved = vms_with_placement(&snapshot, &read(&out, "placement.csv"));
+            let vms = format!("{snapshot}/vms.csv");
+            let before = fs::read_to_string(&vms).expect("the file is written");
+            fs::write(&vms, moved).expect("the file is writable");
+            let settled: Value =
+                serde_json::from_str(&plan(&["--json", "--policy", policy])).expect("JSON");
+            fs::write(&vms, before).expect("the file is writable");
+            let cost = |value: &Value| value.as_f64().expect("a cost");
+            let (reported, recomputed) =
+                (cost(&summary["final_cost"]), cost(&settled["initial_cost"]));
+            assert!(
+                (reported - recomputed).abs() <= 1e-9 * recomputed,
+                "{policy}"
+            );
+            assert_eq!(settled["migrations"], Value::Array(Vec::new()), "{policy}");
+        }
+    }
+}
+
+/// `vms.csv` with the servers of a `placement.csv`.
+fn vms_with_placement(snapshot: &str, placement: &str) -> String {
+    let vms = fs::read_to_string(format!("{snapshot}/vms.csv")).expect("the file is written");
+    let mut text = String::from("vm,server,memory_mib,name\n");
+    for (vm, placed) in vms.lines().zip(placement.lines()).skip(1) {
+        let fields: Vec<&str> = vm.split(',').collect();
+        let (id, server) = placed.split_once(',').expect("two columns");
+        assert_eq!(id, fields[0]);
+        text += &format!("{id},{server},{},{}\n", fields[2], fields[3]);
+    }
+    text
+}
+
+#[test]
+fn the_same_seed_simulates_the_same() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let migrations = |seed: &str, name: &str| {
+        let out = dir.path().join(name);
+        let more = [
+            "--policy",
+            "distributed",
+            "--seed",
+            seed,
+            "--out",
+            out.to_str().expect("plain"),
+        ];
+        succeed(simulate(&[&SMALL[..], &more[..]].concat()));
+        fs::read_to_string(out.join("migrations.csv")).expect("the file is written")
+    };
+    let [a, again, b] = [("1", "a"), ("1", "again"), ("2", "b")].map(|(s, n)| migrations(s, n));
+    assert_eq!(a, again);
+    assert_ne!(a, b);
+}
+
+#[test]
+fn a_migration_cost_holds_migrations_back() {
+    let count = |cost: &str| {
+        let text = succeed(simulate(
+            &[
+                &SMALL[..],
+                &["--policy", "round-robin", "--migration-cost", cost],
+            ]
+            .concat(),
+        ));
+        let row = text.lines().last().expect("a row").to_owned();
+        let words: Vec<&str> = row
+            .split_whitespace()
+            .skip_while(|word| *word != "%")
+            .collect();
+        words[1].parse::<u32>().expect("a count")
+    };
+    let [free, tenth, whole, huge] = ["0", "50%", "100%", "1e15"].map(count);
+    assert!(free > tenth && tenth > 0, "{free} {tenth}");
+    assert_eq!((whole, huge), (0, 0));
+}
+
+#[test]
+fn bad_calls_are_refused() {
+    let check = |arguments: &[&str], code: i32, wanted: &str| {
+        let output = simulate(arguments);
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {stderr}");
+        assert!(stderr.contains(wanted), "{wanted:?} is not in {stderr}");
+        assert!(output.stdout.is_empty());
+    };
+    for reference in ["genetic", "multilevel", "exact"] {
+        check(&["--reference", reference], 2, "is not available yet");
+    }
+    check(&["--reference", "best"], 2, "best");
+    check(&["--policy", "fastest"], 2, "fastest");
+    check(&["--migration-cost", "-1"], 2, "not a migration cost");
+    check(&["--migration-cost", "101%"], 2, "not a migration cost");
+    check(
+        &["--migration-cost", "much"],
+        2,
+        "write an absolute cost like 5000",
+    );
+    check(&["--fan-out", "2,0"], 2, "must be at least 1");
+    check(
+        &["--fan-out", "2,2,2,2,2"],
+        2,
+        "give --link-weights as well",
+    );
+    check(
+        &["--fan-out", "2,2", "--link-weights", "1"],
+        2,
+        "--link-weights",
+    );
+    check(
+        &["--fan-out", "2", "--servers-per-rack", "1", "--vms", "33"],
+        2,
+        "33 VMs do not fit into 32",
+    );
+    check(&["--vm-slots", "4000000000"], 2, "at most");
+    check(
+        &["--fan-out", "1", "--servers-per-rack", "1", "--vms", "0"],
+        1,
+        "has no VM",
+    );
+    check(&["--snapshot", "/nowhere/at/all"], 1, "/nowhere/at/all");
+    check(
+        &["--snapshot", "/nowhere/at/all", "--vms", "3"],
+        2,
+        "--snapshot",
+    );
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    fs::write(dir.path().join("thesis.txt"), "mine").expect("the directory is writable");
+    let foreign = dir.path().to_str().expect("plain");
+    check(
+        &[&SMALL[..], &["--out", foreign]].concat(),
+        1,
+        "holds no result of S-CORE",
+    );
+    check(
+        &[&SMALL[..], &["--write-snapshot", foreign]].concat(),
+        1,
+        "holds no snapshot",
+    );
+}
+
+#[test]
+fn says_what_it_is() {
+    let help = succeed(simulate(&["--help"]));
+    assert!(
+        help.contains("simulate --snapshot /tmp/data-centre"),
+        "{help}"
+    );
+    assert!(succeed(simulate(&["--version"])).starts_with("simulate 0."));
+}
