@@ -1,0 +1,176 @@
+//! From a configuration file to what an agent is started with.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use s_core_backend::xl::{MigrationTransport, Xl, XlConfig};
+use s_core_backend::{FlowSource, Hypervisor};
+use s_core_flow::MacAddr;
+use s_core_model::{CostModel, VmId};
+use s_core_proto::wire::{Cluster, Key, Keyring};
+use s_core_proto::{Config as NodeConfig, Timing};
+use s_core_topology::LocationTable;
+
+use super::ovs::AttributedOvs;
+use super::{ConfigFile, ConfigFileError, HypervisorKind, read_text};
+use crate::config::{AgentConfig, FlowSettings, Mint};
+use crate::key_file::{lab_key, read_key_file};
+
+impl ConfigFile {
+    /// The agent's settings; reads the key files and the list of VMs. `locations` is what [`servers_file`](Self::servers_file) holds.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigFileError`] names the key at fault.
+    pub fn agent_config(&self, locations: LocationTable) -> Result<AgentConfig, ConfigFileError> {
+        let model = CostModel::new(self.link_weights.clone(), Arc::new(locations))
+            .map_err(|error| self.problem("link_weights", error))?;
+        let policy = self.policy.build().into();
+        let mut node = NodeConfig::new(self.server, model, policy);
+        node.migration_cost = self.migration_cost;
+        node.target_choice = self.target_choice;
+        node.timing = self.timing();
+        let state_dir = self.resolve(&self.state_dir);
+        let mut config = AgentConfig::new(node, self.keyring()?, state_dir);
+        config.cluster = Cluster(self.cluster);
+        config.port = self.port;
+        config.addressing = self.addressing;
+        config.flows = self.flow_settings();
+        config.identities = self.identities()?;
+        config.mint = self.mint()?;
+        config
+            .check()
+            .map_err(|error| self.problem("the settings", error))?;
+        Ok(config)
+    }
+
+    fn timing(&self) -> Timing {
+        let default = Timing::default();
+        let given = self.timing;
+        Timing {
+            measurement: given.measurement.unwrap_or(default.measurement),
+            answer: given.answer.unwrap_or(default.answer),
+            acknowledgement: given.acknowledgement.unwrap_or(default.acknowledgement),
+            migration: given.migration.unwrap_or(default.migration),
+            reservation: given.reservation.unwrap_or(default.reservation),
+            rest: given.rest.unwrap_or(default.rest),
+        }
+    }
+
+    fn flow_settings(&self) -> FlowSettings {
+        let default = FlowSettings::default();
+        let given = &self.flows;
+        let window = given.window.unwrap_or(default.window);
+        FlowSettings {
+            interval: given.interval.unwrap_or(default.interval),
+            deadline: given.deadline.unwrap_or(default.deadline),
+            window,
+            idle_timeout: given
+                .idle_timeout
+                .unwrap_or(default.idle_timeout.max(window)),
+            limit: given.limit.unwrap_or(default.limit),
+        }
+    }
+
+    fn keyring(&self) -> Result<Keyring, ConfigFileError> {
+        let read = |key, path: &Path| -> Result<Key, ConfigFileError> {
+            read_key_file(&self.resolve(path)).map_err(|source| ConfigFileError::KeyFile {
+                path: self.path.clone(),
+                key,
+                source,
+            })
+        };
+        let Some(keys) = &self.keys else {
+            if !self.lab {
+                return Err(ConfigFileError::NoKey(self.path.clone()));
+            }
+            tracing::warn!("lab = true: the key is public, whoever reaches this port can move VMs");
+            return Keyring::new(lab_key(), []).map_err(|error| self.problem("lab", error));
+        };
+        if self.lab {
+            let problem = "is set and there are keys; remove one of the two";
+            return Err(self.problem("lab", problem));
+        }
+        let active = read("keys.active", &keys.active)?;
+        let accepted = keys.accepted.as_ref();
+        let accepted = accepted
+            .map(|path| read("keys.accepted", path))
+            .transpose()?;
+        Keyring::new(active, accepted).map_err(|error| self.problem("keys.accepted", error))
+    }
+
+    fn identities(&self) -> Result<BTreeMap<MacAddr, VmId>, ConfigFileError> {
+        let mut identities = BTreeMap::new();
+        for vm in &self.vm {
+            if identities.insert(vm.mac, vm.address).is_some() {
+                let problem = format!("{} comes twice; remove one of the two", vm.mac);
+                return Err(self.problem("vm.mac", problem));
+            }
+        }
+        Ok(identities)
+    }
+
+    fn mint(&self) -> Result<Option<Mint>, ConfigFileError> {
+        let Some(path) = &self.token.mint else {
+            return Ok(None);
+        };
+        let path = self.resolve(path);
+        let text = read_text(&path)?;
+        let mut vms = Vec::new();
+        for (line, text) in (1..).zip(text.lines()) {
+            let text = text.split('#').next().unwrap_or_default().trim();
+            if !text.is_empty() {
+                vms.push(text.parse().map_err(|_| ConfigFileError::Content {
+                    path: path.clone(),
+                    line,
+                    column: 1,
+                    message: format!("{text:.40} is not an IPv4 address; write one VM a line"),
+                })?);
+            }
+        }
+        let default = 2 * self.flow_settings().window;
+        let delay = self.token.delay.unwrap_or(default);
+        Ok(Some(Mint { vms, delay }))
+    }
+
+    /// The hypervisor; asks it nothing yet.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigFileError`] names the key at fault.
+    pub fn hypervisor(&self) -> Result<Arc<dyn Hypervisor>, ConfigFileError> {
+        let given = &self.hypervisor;
+        let HypervisorKind::Xl = given.kind;
+        let mut config = XlConfig::new(given.vm_slots);
+        config.reserve_mib = given.reserve_mib;
+        if let Some(program) = &given.program {
+            config.program = program.clone();
+        }
+        match (&given.ssh, &given.command) {
+            (None, None) => {}
+            (Some(ssh), None) => config.transport = MigrationTransport::Ssh(ssh.clone()),
+            (None, Some(command)) => {
+                config.transport = MigrationTransport::Command(command.clone());
+            }
+            (Some(_), Some(_)) => {
+                let problem = "is given beside hypervisor.ssh; remove one of the two";
+                return Err(self.problem("hypervisor.command", problem));
+            }
+        }
+        let xl = Xl::new(config).map_err(|error| self.problem("hypervisor", error))?;
+        Ok(Arc::new(xl))
+    }
+
+    /// The switch; asks it nothing yet.
+    pub fn flow_source(&self) -> Box<dyn FlowSource> {
+        let flows = &self.flows;
+        let addresses = self.vm.iter().map(|vm| (vm.mac, vm.address.addr()));
+        Box::new(AttributedOvs::new(
+            &self.resolve(&flows.socket),
+            flows.datapath.as_deref(),
+            flows.ovsdb.as_ref().map(|path| self.resolve(path)),
+            addresses.collect(),
+        ))
+    }
+}

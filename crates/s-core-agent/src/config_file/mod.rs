@@ -1,0 +1,329 @@
+//! The configuration of one host's agent, as a TOML file.
+
+mod build;
+mod ovs;
+mod values;
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use s_core_flow::MacAddr;
+use s_core_model::{LinkWeights, MigrationCost, ServerId, VmId};
+use s_core_proto::TargetChoice;
+use s_core_token::PolicyKind;
+use serde::Deserialize;
+
+use crate::config::{Addressing, DEFAULT_PORT};
+use crate::key_file::KeyFileError;
+
+/// The longest configuration file or list of VMs that is read, in bytes.
+const MAX_LEN: u64 = 64 << 20;
+
+/// The configuration of the agent of one real host: Xen through `xl`, and Open vSwitch.
+///
+/// Unknown keys are errors. Times are numbers of seconds; paths that do not begin with `/` start at the
+/// configuration file's directory. What has no default must be given.
+///
+/// ```
+/// # let dir = tempfile::tempdir()?;
+/// # let path = dir.path().join("agent.toml");
+/// # std::fs::write(&path, r#"
+/// server = "10.0.0.1"
+/// servers = "servers.csv"
+/// link_weights = [1.0, 2.7, 20.1]
+/// state_dir = "/var/lib/s-core"
+///
+/// [keys]
+/// active = "/etc/s-core/key"
+///
+/// [flows]
+/// socket = "/run/openvswitch/ovs-vswitchd.ctl"
+///
+/// [hypervisor]
+/// kind = "xl"
+/// vm_slots = 16
+/// # "#)?;
+/// let config = s_core_agent::ConfigFile::read(&path)?;
+/// assert_eq!(config.port, 4747);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ConfigFile {
+    /// The fixed address of this host's control domain.
+    pub server: ServerId,
+    /// The UDP and TCP port of all agents. Default 4747.
+    #[serde(default = "default_port")]
+    pub port: u16,
+    /// The number that tells this data centre's agents from another's on the same network. Default 0.
+    #[serde(default)]
+    pub cluster: u64,
+    /// The `servers.csv` of a snapshot: all servers and their locations.
+    pub servers: PathBuf,
+    /// c_1, c_2, …, rising: one per component of a location. The same on every host.
+    #[serde(deserialize_with = "values::link_weights")]
+    pub link_weights: LinkWeights,
+    /// c_m: a number in bytes per second times link weight, or `{ relative = FRACTION }` of what the VM's traffic
+    /// costs. Default 0.
+    #[serde(default, deserialize_with = "values::migration_cost")]
+    pub migration_cost: MigrationCost,
+    /// `round-robin`, `global`, `distributed` or `load-aware`; the same on every host. Default `distributed`.
+    #[serde(default = "default_policy", deserialize_with = "values::parsed")]
+    pub policy: PolicyKind,
+    /// `first-fit` or `best-fit`. Default `first-fit`.
+    #[serde(default, deserialize_with = "values::parsed")]
+    pub target_choice: TargetChoice,
+    /// `servers` or `vms`: see [`Addressing`]. Default `servers`.
+    #[serde(default, deserialize_with = "values::addressing")]
+    pub addressing: Addressing,
+    /// The directory that keeps the highest mark; of this agent alone.
+    pub state_dir: PathBuf,
+    /// Whether to run with the [laboratory key](crate::lab_key), which everybody knows. Default `false`.
+    #[serde(default)]
+    pub lab: bool,
+    /// The key files; without them the agent does not start, unless `lab` is set.
+    pub keys: Option<KeysSection>,
+    /// How long things may take.
+    #[serde(default)]
+    pub timing: TimingSection,
+    /// Where traffic is measured.
+    pub flows: FlowsSection,
+    /// What runs the VMs.
+    pub hypervisor: HypervisorSection,
+    /// Who makes the token.
+    #[serde(default)]
+    pub token: TokenSection,
+    /// VMs whose addresses are known beforehand.
+    #[serde(default)]
+    pub vm: Vec<VmSection>,
+    /// Where the file is.
+    #[serde(skip)]
+    path: PathBuf,
+}
+
+/// `[keys]`: files of [`read_key_file`](crate::read_key_file).
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeysSection {
+    /// The key to seal with; it is accepted too.
+    pub active: PathBuf,
+    /// Another key to accept, while keys are being changed.
+    pub accepted: Option<PathBuf>,
+}
+
+/// `[timing]`: the fields of [`Timing`](s_core_proto::Timing), each with its default.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TimingSection {
+    /// For reading a VM's rates.
+    #[serde(deserialize_with = "values::seconds")]
+    pub measurement: Option<Duration>,
+    /// For the answer to a request, before it is sent again.
+    #[serde(deserialize_with = "values::seconds")]
+    pub answer: Option<Duration>,
+    /// For a token to be acknowledged, before it is sent again.
+    #[serde(deserialize_with = "values::seconds")]
+    pub acknowledgement: Option<Duration>,
+    /// For a migration.
+    #[serde(deserialize_with = "values::seconds")]
+    pub migration: Option<Duration>,
+    /// How long room is kept for a VM that does not come.
+    #[serde(deserialize_with = "values::seconds")]
+    pub reservation: Option<Duration>,
+    /// How long the token rests with each VM.
+    #[serde(deserialize_with = "values::seconds")]
+    pub rest: Option<Duration>,
+}
+
+/// `[flows]`: Open vSwitch, and the fields of [`FlowSettings`](crate::FlowSettings), each with its default.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FlowsSection {
+    /// The control socket of `ovs-vswitchd`, e.g. `/run/openvswitch/ovs-vswitchd.1234.ctl`.
+    pub socket: PathBuf,
+    /// The datapath, where the switch has several, e.g. `system@ovs-system`.
+    pub datapath: Option<String>,
+    /// The socket of `ovsdb-server`, e.g. `/run/openvswitch/db.sock`: with it VMs are told from routers by
+    /// `external_ids:attached-mac`. Needed only where the IP-pair rule is not set up.
+    pub ovsdb: Option<PathBuf>,
+    /// How often the switch is asked.
+    #[serde(default, deserialize_with = "values::seconds")]
+    pub interval: Option<Duration>,
+    /// How long the switch may take to answer.
+    #[serde(default, deserialize_with = "values::seconds")]
+    pub deadline: Option<Duration>,
+    /// How far back rates look.
+    #[serde(default, deserialize_with = "values::seconds")]
+    pub window: Option<Duration>,
+    /// After how long without a packet a flow is forgotten.
+    #[serde(default, deserialize_with = "values::seconds")]
+    pub idle_timeout: Option<Duration>,
+    /// The most flows kept.
+    pub limit: Option<usize>,
+}
+
+/// `[hypervisor]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HypervisorSection {
+    /// `xl`.
+    pub kind: HypervisorKind,
+    /// How many VMs this host runs at most.
+    pub vm_slots: u32,
+    /// Memory that is not given to VMs, in MiB. Default 0.
+    #[serde(default)]
+    pub reserve_mib: u32,
+    /// The program. Default `xl`.
+    pub program: Option<PathBuf>,
+    /// The ssh command of `xl migrate -s`. Default `ssh -o BatchMode=yes`.
+    pub ssh: Option<String>,
+    /// Instead of `ssh`: a command that leads to `xl migrate-receive` on the target, with `{target}` where its
+    /// address belongs, e.g. `socat - TCP:{target}:8003`. Neither encrypted nor authenticated.
+    pub command: Option<String>,
+}
+
+/// What kind of hypervisor a host has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum HypervisorKind {
+    /// Xen, through the program `xl`.
+    Xl,
+}
+
+/// `[token]`: at most one agent of a cluster has `mint`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TokenSection {
+    /// A file with the VMs of the data centre, an address a line; comments begin with `#`. The agent makes the token
+    /// for them if it has never seen one.
+    pub mint: Option<PathBuf>,
+    /// How long it waits for another's token first. Default: twice the window of `[flows]`.
+    #[serde(deserialize_with = "values::seconds")]
+    pub delay: Option<Duration>,
+}
+
+/// `[[vm]]`.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct VmSection {
+    /// The MAC address of its interface.
+    #[serde(deserialize_with = "values::parsed")]
+    pub mac: MacAddr,
+    /// Its address.
+    pub address: VmId,
+}
+
+const fn default_port() -> u16 {
+    DEFAULT_PORT
+}
+
+const fn default_policy() -> PolicyKind {
+    PolicyKind::Distributed
+}
+
+impl ConfigFile {
+    /// Reads a configuration file. The files that it names are not looked at yet.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigFileError`] names the file, the line and column, what is wrong and what would do.
+    pub fn read(path: &Path) -> Result<Self, ConfigFileError> {
+        let text = read_text(path)?;
+        let mut config: Self = toml::from_str(&text).map_err(|error| {
+            let at = error.span().map_or(0, |span| span.start);
+            let before = text.get(..at).unwrap_or_default();
+            ConfigFileError::Content {
+                path: path.to_owned(),
+                line: before.matches('\n').count() + 1,
+                column: before.chars().rev().take_while(|c| *c != '\n').count() + 1,
+                message: error.message().trim().replace('\n', "; "),
+            }
+        })?;
+        config.path = path.to_owned();
+        Ok(config)
+    }
+
+    /// A path of this file, seen from where the process runs.
+    fn resolve(&self, path: &Path) -> PathBuf {
+        self.path.parent().unwrap_or(Path::new("")).join(path)
+    }
+
+    /// Where the table of servers is.
+    pub fn servers_file(&self) -> PathBuf {
+        self.resolve(&self.servers)
+    }
+
+    /// An error about a key.
+    fn problem(&self, key: &'static str, problem: impl ToString) -> ConfigFileError {
+        ConfigFileError::Key {
+            path: self.path.clone(),
+            key,
+            problem: problem.to_string(),
+        }
+    }
+}
+
+/// The text of a file of bounded length.
+fn read_text(path: &Path) -> Result<String, ConfigFileError> {
+    use std::io::Read as _;
+    let mut text = String::new();
+    let read =
+        std::fs::File::open(path).and_then(|file| file.take(MAX_LEN).read_to_string(&mut text));
+    read.map_err(|source| ConfigFileError::Io {
+        path: path.to_owned(),
+        source,
+    })?;
+    Ok(text)
+}
+
+/// A configuration that no agent can be started with. Shown as one line: where, what, what to do.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigFileError {
+    /// A file cannot be read.
+    #[error("{}: cannot be read: {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The file is not TOML, or has an unknown key or a value that does not do.
+    #[error("{}:{line}:{column}: {message}", path.display())]
+    Content {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// The column, from 1.
+        column: usize,
+        /// What is wrong, and what would do.
+        message: String,
+    },
+    /// Values that do not go together, or with this host.
+    #[error("{}: {key}: {problem}", path.display())]
+    Key {
+        /// The file.
+        path: PathBuf,
+        /// The key.
+        key: &'static str,
+        /// What is wrong, and what would do.
+        problem: String,
+    },
+    /// There is no key.
+    #[error(
+        "{}: keys.active is missing: name a key file, or set lab = true in a laboratory", .0.display()
+    )]
+    NoKey(PathBuf),
+    /// A key file cannot be used.
+    #[error("{}: {key}: {source}", path.display())]
+    KeyFile {
+        /// The configuration file.
+        path: PathBuf,
+        /// The key that names the key file.
+        key: &'static str,
+        /// What is wrong with it.
+        source: KeyFileError,
+    },
+}
