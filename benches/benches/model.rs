@@ -20,7 +20,8 @@ fn model(c: &mut Criterion) {
     group.bench_function("total_cost/40960", |b| {
         b.iter(|| model.total_cost(black_box(allocation), black_box(traffic)));
     });
-    let mut vms = allocation.vms().cycle();
+    let vms: Vec<_> = allocation.vms().collect();
+    let mut vms = vms.iter().copied().cycle();
     let target = ServerIndex::new(0);
     group.throughput(Throughput::Elements(1));
     group.bench_function("gain/40960", |b| {

@@ -2,6 +2,8 @@
 //!
 //! Rates and link weights are whole numbers, so that sums are exact in whatever order they are made.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use proptest::prelude::*;
 use s_core_model::{
     Allocation, Capacity, CostModel, LinkWeights, MigrationCost, Placement, Rate, ServerId,
@@ -271,8 +273,15 @@ impl PlainToken {
     }
 }
 
-/// What happened at a hop: who held the token, and where it went with which gain or why it stayed.
-type Event = (usize, Result<(usize, f64), WhyStayed>, bool);
+/// What happened at a hop.
+struct Event {
+    holder: usize,
+    /// Where it went with which gain, or why it stayed.
+    decision: Result<(usize, f64), WhyStayed>,
+    new_round: bool,
+    /// The levels in the token afterwards.
+    levels: Vec<usize>,
+}
 
 /// Runs the oracle until every VM has stayed since the last migration.
 fn oracle(mut plain: Plain, kind: PolicyKind, rules: Rules) -> (Vec<Event>, Plain) {
@@ -291,7 +300,6 @@ fn oracle(mut plain: Plain, kind: PolicyKind, rules: Rules) -> (Vec<Event>, Plai
             }
             Err(_) => stayed[u] = true,
         }
-        events.push((u, decision, new_round));
         let mut own = 0;
         for v in (0..plain.vms.len()).filter(|v| plain.rates[u][*v] > 0.0) {
             let level = plain.level(plain.vms[u].0, plain.vms[v].0);
@@ -299,6 +307,12 @@ fn oracle(mut plain: Plain, kind: PolicyKind, rules: Rules) -> (Vec<Event>, Plai
             token.levels[v] = token.levels[v].max(level);
         }
         token.levels[u] = own;
+        events.push(Event {
+            holder: u,
+            decision,
+            new_round,
+            levels: token.levels.clone(),
+        });
         new_round = token.pass(&plain);
     }
     (events, plain)
@@ -311,30 +325,36 @@ fn check(plain: &Plain, kind: PolicyKind, rules: Rules) {
     let mut simulation =
         Simulation::new(&model, &traffic, allocation, policy.as_ref(), rules).unwrap();
     assert_eq!(simulation.total_cost(), plain.total_cost());
-    for (number, (holder, decision, new_round)) in wanted.iter().enumerate() {
+    for (number, event) in wanted.iter().enumerate() {
         assert!(
             !simulation.is_settled(),
             "{kind}: settled before hop {number}"
         );
         let hop = simulation.step();
-        let decided = match hop.decision {
+        let decision = match hop.decision {
             Decision::Migrated(migration) => Ok((migration.target.usize(), migration.gain)),
             Decision::Stayed(why) => Err(why),
         };
-        let did = (hop.holder.usize(), decided, hop.new_round);
-        assert_eq!(
-            did,
-            (*holder, *decision, *new_round),
-            "{kind}, hop {number}"
-        );
+        let did = (hop.holder.usize(), decision, hop.new_round);
+        let should = (event.holder, event.decision, event.new_round);
+        assert_eq!(did, should, "{kind}, hop {number}");
+        assert_eq!(levels(&simulation), event.levels, "{kind}, hop {number}");
     }
     assert!(simulation.is_settled());
     assert_eq!(simulation.total_cost(), settled.total_cost());
-    let rounds = wanted.iter().filter(|event| event.2).count() as u64;
+    let rounds = wanted.iter().filter(|event| event.new_round).count() as u64;
     let outcome = simulation.run_until_settled(RunLimits::default());
     assert_eq!((outcome.ended, outcome.rounds), (Ended::Settled, rounds));
     assert_eq!(outcome.token_hops, wanted.len() as u64);
     is_local_optimum(&settled, &simulation, rules);
+}
+
+/// The levels in the token by VM.
+fn levels(simulation: &Simulation<'_, CanonicalTree>) -> Vec<usize> {
+    let (token, allocation) = (simulation.token(), simulation.allocation());
+    let position = |vm| token.position_of(allocation.vm_at(vm)).unwrap();
+    let level = |vm| usize::from(token.level(position(vm)).get());
+    allocation.vms().map(level).collect()
 }
 
 /// No VM has a gain that satisfies the rules at a server with room.

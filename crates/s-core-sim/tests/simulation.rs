@@ -1,5 +1,7 @@
 //! The simulation as a whole: limits, settling, parts that do not fit, policies of users' own, a hub.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use s_core_model::{CostModel, Levels, LinkWeights, MigrationCost, TrafficMatrix, VmIndex};
 use s_core_proto::{Evaluation, TargetChoice};
 use s_core_sim::snapshot::Snapshot;

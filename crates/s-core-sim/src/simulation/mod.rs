@@ -242,7 +242,6 @@ impl<'a, L: Levels> Simulation<'a, L> {
     fn note_migration(&mut self, migration: &Migration) {
         self.migrations += 1;
         self.stayed = 0;
-        self.nothing_to_gain[migration.vm.usize()] = false;
         for (peer, _) in self.traffic.peers(migration.vm) {
             self.nothing_to_gain[peer.usize()] = false;
         }
