@@ -5,7 +5,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use s_core_backend::{End, FlowCounter, FlowSource};
+use s_core_backend::{End, FlowCounter, FlowSource, FlowSourceError};
 use s_core_flow::{
     CounterDeltas, FlowKey, FlowTable, FlowTableConfig, InvalidFlowTableConfig, MacAddr,
 };
@@ -92,18 +92,16 @@ impl Flows {
 
     /// Reads the switch until the other end of `stop` is dropped.
     pub(crate) fn run(self: Arc<Self>, mut source: Box<dyn FlowSource>, stop: &Receiver<()>) {
-        let mut counters =
-            CounterDeltas::new(self.settings.limit.saturating_mul(COUNTERS), self.seed);
+        let mut counters = self.counters();
         let mut failing = false;
         loop {
             let started = self.clock.now();
-            match source.poll(self.settings.deadline) {
-                Ok(poll) => {
+            match self.poll(&mut *source, &mut counters) {
+                Ok(()) => {
                     if failing {
                         tracing::info!("the switch answers again");
                     }
                     failing = false;
-                    self.record(&mut counters, &poll.counters);
                 }
                 Err(error) if !failing => {
                     failing = true;
@@ -117,6 +115,22 @@ impl Flows {
                 return;
             }
         }
+    }
+
+    /// What [`poll`](Self::poll) remembers of the switch's counters.
+    pub(crate) fn counters(&self) -> CounterDeltas {
+        CounterDeltas::new(self.settings.limit.saturating_mul(COUNTERS), self.seed)
+    }
+
+    /// Reads the switch once.
+    pub(crate) fn poll(
+        &self,
+        source: &mut dyn FlowSource,
+        counters: &mut CounterDeltas,
+    ) -> Result<(), FlowSourceError> {
+        let poll = source.poll(self.settings.deadline)?;
+        self.record(counters, &poll.counters);
+        Ok(())
     }
 
     fn record(&self, counters: &mut CounterDeltas, flows: &[FlowCounter]) {

@@ -63,7 +63,7 @@ impl Inventories {
         }
     }
 
-    fn take(&mut self) -> Result<Inventory, HypervisorError> {
+    pub(crate) fn take(&mut self) -> Result<Inventory, HypervisorError> {
         let generation = self.migrations_ended.load(Ordering::SeqCst);
         let domains = self.hypervisor.domains(self.deadline)?;
         let free = self.hypervisor.free_capacity(self.deadline)?;

@@ -5,8 +5,8 @@ use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use s_core_backend::ovs::ovsdb::Ovsdb;
 use s_core_backend::ovs::OvsFlowSource;
+use s_core_backend::ovs::ovsdb::Ovsdb;
 use s_core_backend::{End, FlowCounter, FlowSource, FlowSourceError, Poll};
 use s_core_flow::MacAddr;
 

@@ -1,0 +1,131 @@
+//! The agent of a real host.
+
+use std::path::Path;
+use std::sync::mpsc::channel;
+
+use s_core_agent::{Agent, AgentConfig, ConfigFile, Observation, observe, on_termination};
+use s_core_examples::Failure;
+use s_core_examples::cli::print;
+use s_core_model::{Capacity, Levels as _, Placement};
+use s_core_sim::snapshot::{ServerEntry, Settings, Snapshot, TrafficEntry, VmEntry};
+
+use crate::servers;
+
+/// Everything that can be told about a configuration without asking the hypervisor or the switch.
+fn load(path: &Path) -> Result<(ConfigFile, AgentConfig), Failure> {
+    let file = ConfigFile::read(path)?;
+    let locations = servers::read(&file.servers_file())?;
+    if locations.index_of(file.server).is_none() {
+        return Err(Failure::failed(format!(
+            "{}: server: {} is not in {}; add it there with its location",
+            path.display(),
+            file.server,
+            file.servers_file().display()
+        )));
+    }
+    let config = file.agent_config(locations)?;
+    file.hypervisor()?;
+    Ok((file, config))
+}
+
+pub(crate) fn check(path: &Path) -> Result<(), Failure> {
+    load(path)?;
+    print("ok\n")
+}
+
+/// Runs until SIGTERM or SIGINT; a second one does not wait for a migration in flight.
+pub(crate) fn serve(path: &Path) -> Result<(), Failure> {
+    let (file, config) = load(path)?;
+    let (told, ends) = channel();
+    on_termination(move |count| {
+        if count > 1 {
+            std::process::exit(1);
+        }
+        // It fails only when the agent has ended.
+        let _ = told.send(());
+    })?;
+    let agent = Agent::start(config, file.hypervisor()?, file.flow_source())?;
+    while !agent.is_finished() {
+        if ends
+            .recv_timeout(std::time::Duration::from_millis(200))
+            .is_ok()
+        {
+            agent.shutdown();
+            break;
+        }
+    }
+    Ok(agent.join()?)
+}
+
+pub(crate) fn capture(path: &Path, out: &Path) -> Result<(), Failure> {
+    let (file, config) = load(path)?;
+    let seen = observe(&config, file.hypervisor()?, file.flow_source())?;
+    let locations = config.node.model.levels();
+    let here = locations
+        .index_of(file.server)
+        .ok_or_else(|| Failure::failed("this server is not in the location table"))?;
+    let server = ServerEntry {
+        server: file.server,
+        location: locations.location(here).to_owned(),
+        capacity: whole_capacity(&seen),
+    };
+    let mut settings = Settings::new(file.link_weights.iter().collect::<Vec<_>>());
+    settings.migration_cost = file.migration_cost;
+    let vms = seen.vms.iter().map(|vm| VmEntry {
+        placement: Placement {
+            vm: vm.vm,
+            server: file.server,
+            memory_mib: vm.memory_mib,
+        },
+        name: vm.name.clone(),
+    });
+    let (traffic, missing) = traffic(&seen);
+    let snapshot = Snapshot::new(settings, vec![server], vms.collect(), traffic)?;
+    snapshot.write(out)?;
+    print(&report(&seen, missing, out))
+}
+
+fn whole_capacity(seen: &Observation) -> Capacity {
+    let memory: u64 = seen.vms.iter().map(|vm| u64::from(vm.memory_mib)).sum();
+    let vms = u32::try_from(seen.vms.len()).unwrap_or(u32::MAX);
+    Capacity {
+        vm_slots: seen.free.vm_slots.saturating_add(vms),
+        memory_mib: seen.free.memory_mib.saturating_add(memory),
+    }
+}
+
+/// The pairs of VMs of this host, and how many peers and bytes per second are elsewhere.
+fn traffic(seen: &Observation) -> (Vec<TrafficEntry>, (usize, f64)) {
+    let mut pairs = Vec::new();
+    let mut missing = (0, 0.0);
+    for vm in &seen.vms {
+        for (peer, rate) in &vm.peers {
+            if seen.vms.binary_search_by_key(peer, |vm| vm.vm).is_err() {
+                missing = (missing.0 + 1, missing.1 + rate.bytes_per_second());
+            } else if vm.vm < *peer {
+                pairs.push(TrafficEntry {
+                    vm_a: vm.vm,
+                    vm_b: *peer,
+                    rate: *rate,
+                });
+            }
+        }
+    }
+    (pairs, missing)
+}
+
+fn report(seen: &Observation, (peers, bytes): (usize, f64), out: &Path) -> String {
+    let mut text = format!("{} VMs written to {}\n", seen.vms.len(), out.display());
+    if peers > 0 {
+        text += &format!(
+            "not in it: {peers} peers elsewhere, with {bytes:.0} B/s; put the snapshots of all hosts together for these\n"
+        );
+    }
+    if !seen.nameless.is_empty() {
+        text += &format!(
+            "not in it: domains whose address is not known ({}); give it in [[vm]]\n",
+            seen.nameless.join(", ")
+        );
+    }
+    text
+}
