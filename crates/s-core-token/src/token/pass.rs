@@ -66,3 +66,33 @@ impl Token {
         self.start_round(policy);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Limits, Mark, PolicyKind};
+    use alloc::vec::Vec;
+
+    #[test]
+    fn a_restarted_round_goes_by_the_statistics_gathered() {
+        let ids: Vec<VmId> = (1..=3).map(VmId::new).collect();
+        let statistics = [1.0, 3.0, 2.0].map(Statistic::from_f64);
+        for (kind, wanted) in [
+            (PolicyKind::RoundRobin, [1, 2, 3]),
+            (PolicyKind::Global, [2, 3, 1]),
+            (PolicyKind::Distributed, [1, 2, 3]),
+            (PolicyKind::LoadAware, [2, 3, 1]),
+        ] {
+            let policy = kind.build();
+            let mut token = Token::new(&ids, &*policy, Mark::default(), Limits::default()).unwrap();
+            // Far enough for an index to be built, which must not outlive the statistics.
+            token.pass(&*policy, false);
+            token.pass(&*policy, true);
+            token.restart_round(&*policy, &statistics);
+            assert_eq!((token.round(), token.migrations()), (0, 0));
+            let mut visited = alloc::vec![token.holder_id().get()];
+            visited.extend([(); 2].map(|()| token.pass(&*policy, false).id.get()));
+            assert_eq!(visited, wanted, "{kind}");
+        }
+    }
+}
