@@ -175,6 +175,10 @@ fn directories_of_others_are_refused() {
         foreign,
     );
 
+    // The empty path is the current directory, which is this package's.
+    let error = ResultDir::new("").unwrap_err();
+    assert!(error.to_string().contains("holds no result"), "{error}");
+
     let dir = tempfile::tempdir().unwrap();
     file("f")(dir.path());
     let error = ResultDir::new(dir.path().join("f")).unwrap_err();

@@ -29,7 +29,11 @@ impl ResultDir {
     /// [`ResultError`] if the path is not a directory, cannot be read, or is a directory that has
     /// neither a result nor, in sub-directories of the policies' names, several.
     pub fn new(path: impl Into<PathBuf>) -> Result<Self, ResultError> {
-        let path = path.into();
+        let mut path = path.into();
+        if path.as_os_str().is_empty() {
+            // What files without a directory mean: it is to be looked at as well.
+            path.push(".");
+        }
         match holds_nothing_else(&path) {
             Ok(true) => Ok(Self { path }),
             Ok(false) => Err(ResultError::ForeignDirectory(path)),
