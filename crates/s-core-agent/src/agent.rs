@@ -11,8 +11,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use s_core_backend::{FlowSource, Hypervisor};
 use s_core_model::{Levels as _, ServerId, VmId};
-use s_core_proto::Node;
 use s_core_proto::wire::{Codec, FRAME_OVERHEAD};
+use s_core_proto::{Node, QueryId, UnknownServer};
 use s_core_topology::LocationTable;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
@@ -100,9 +100,10 @@ fn start(
     let inventories = wiring.inventories(&config, Arc::clone(&hypervisor));
     let (flows, server) = (Arc::clone(&wiring.flows), wiring.server);
     let (port, delivery) = (config.port, config.network.delivery);
+    let node = Node::new(Arc::new(config.node), found.unwrap_or_default())
+        .map_err(|UnknownServer(server)| AgentError::UnknownServer(server))?;
     let driver = Driver {
-        node: Node::new(Arc::new(config.node), found.unwrap_or_default())
-            .map_err(|_| AgentError::UnknownServer(server))?,
+        node: node.with_first_query(QueryId::new(wall_clock_nanos())),
         clock: wiring.clock,
         marks,
         unstored: None,
@@ -225,7 +226,7 @@ pub(crate) fn random_seed() -> u64 {
     RandomState::new().build_hasher().finish()
 }
 
-/// Above all counters of frames that this server sealed before, as long as its clock is not set back.
+/// Above all numbers of frames and queries that this server used before, as long as its clock is not set back.
 fn wall_clock_nanos() -> u64 {
     let elapsed = SystemTime::now().duration_since(UNIX_EPOCH);
     u64::try_from(elapsed.unwrap_or_default().as_nanos()).unwrap_or(u64::MAX / 2)

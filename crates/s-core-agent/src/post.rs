@@ -39,7 +39,11 @@ pub(crate) struct Post {
 
 impl Post {
     pub(crate) fn send(&mut self, to: Destination, message: &Message) {
-        let frame = self.codec.seal(message);
+        let receiver = match to {
+            Destination::Server(server) => Some(server),
+            Destination::HostOf(_) => None,
+        };
+        let frame = self.codec.seal(receiver, message);
         match to {
             Destination::Server(server) if message.wants_stream() => {
                 let parcel = Parcel { server, frame };

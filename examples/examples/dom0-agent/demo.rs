@@ -33,9 +33,11 @@ pub(crate) fn run(args: &DemoArgs) -> Result<(), Failure> {
     config.migration_cost = args.migration_cost;
     let embedded = Embedded::start(&scenario, config)?;
     view.started(embedded.port());
+    let computed_before = embedded.cpu_time();
     embedded.mint()?;
     let mut account = Account::new(&scenario);
     let settled = watch(&embedded, &mut account, &mut record, &mut view, &stop);
+    let computed = embedded.cpu_time().saturating_sub(computed_before);
     let placement = embedded.data_centre().placement();
     embedded.stop()?;
     let settled = settled?;
@@ -47,7 +49,7 @@ pub(crate) fn run(args: &DemoArgs) -> Result<(), Failure> {
             )));
         }
     }
-    record.write(&scenario, &account)
+    record.write(&scenario, &account, computed)
 }
 
 /// Follows the token; says whether the cost has settled, or else the user wants to end.

@@ -1,7 +1,7 @@
 //! What `--out` writes: the result, and snapshots before and after.
 
 use std::path::PathBuf;
-use std::time::Instant;
+use std::time::Duration;
 
 use s_core_agent::Event;
 use s_core_agent::embedded::{Account, Scenario};
@@ -19,7 +19,6 @@ pub(crate) struct Record {
     migration_cost: MigrationCost,
     summary: Summary,
     migrations: Vec<MigrationRow>,
-    began: Instant,
 }
 
 impl Record {
@@ -43,7 +42,6 @@ impl Record {
                 seed: Some(args.seed),
             },
             migrations: Vec::new(),
-            began: Instant::now(),
         })
     }
 
@@ -70,11 +68,18 @@ impl Record {
     }
 
     /// Writes everything, if that was asked for.
-    pub(crate) fn write(mut self, scenario: &Scenario, account: &Account) -> Result<(), Failure> {
+    ///
+    /// `computed` is the CPU time of the token's way.
+    pub(crate) fn write(
+        mut self,
+        scenario: &Scenario,
+        account: &Account,
+        computed: Duration,
+    ) -> Result<(), Failure> {
         let Some((dir, path)) = self.out else {
             return Ok(());
         };
-        self.summary.seconds = self.began.elapsed().as_secs_f64();
+        self.summary.seconds = computed.as_secs_f64();
         let allocation = account.allocation();
         let placement = allocation.vms().map(|vm| {
             let server = allocation.server_at(allocation.host(vm));

@@ -189,6 +189,7 @@ impl View {
                 let asked: Vec<_> = asked.iter().map(|server| self.place(*server)).collect();
                 format!("no room on {}", asked.join(", "))
             }
+            WhyStayed::Gone => "it is not there any more".to_owned(),
             WhyStayed::Busy => "another migration is under way".to_owned(),
             WhyStayed::Blocked => "where its last migration ended is not known".to_owned(),
             WhyStayed::MigrationFailed { .. } => "its migration failed".to_owned(),

@@ -41,6 +41,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
+use rustix::time::{ClockId, clock_gettime};
 use s_core_backend::emulated::{DataCentre, DataCentreError};
 use s_core_model::{MigrationCost, ServerId};
 use s_core_proto::wire::{Keyring, KeyringError};
@@ -175,6 +176,13 @@ impl Embedded {
     /// The hypervisors and switches below the agents.
     pub fn data_centre(&self) -> &DataCentre {
         &self.data_centre
+    }
+
+    /// How long all threads of this process have computed since it began.
+    pub fn cpu_time(&self) -> Duration {
+        let time = clock_gettime(ClockId::ProcessCPUTime);
+        let nanos = u32::try_from(time.tv_nsec).unwrap_or_default();
+        Duration::new(time.tv_sec.unsigned_abs(), nanos)
     }
 
     /// The UDP and TCP port of all agents.

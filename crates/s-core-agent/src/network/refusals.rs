@@ -20,6 +20,7 @@ pub(crate) enum Refusal {
     UnknownKey,
     WrongTag,
     OtherCluster,
+    NotForUs,
     BadBody,
     UnknownSender,
     CutOff,
@@ -37,6 +38,7 @@ impl Refusal {
             Self::UnknownKey => "unknown key",
             Self::WrongTag => "wrong tag",
             Self::OtherCluster => "other cluster",
+            Self::NotForUs => "not for this server",
             Self::BadBody => "bad body",
             Self::UnknownSender => "sender not in the location table",
             Self::CutOff => "cut off",
@@ -55,6 +57,7 @@ impl From<FrameError> for Refusal {
             FrameError::UnknownKey(_) => Self::UnknownKey,
             FrameError::WrongTag => Self::WrongTag,
             FrameError::OtherCluster(_) => Self::OtherCluster,
+            FrameError::OwnFrame | FrameError::OtherReceiver(_) => Self::NotForUs,
             FrameError::Body(_) | FrameError::ReservedByte(_) => Self::BadBody,
             _ => Self::NotAFrame,
         }

@@ -1,0 +1,253 @@
+//! What is wrong with a configuration is said with its place.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
+use std::time::Duration;
+
+use s_core_agent::{Addressing, AgentError, ConfigFile};
+use s_core_model::MigrationCost;
+use s_core_proto::TargetChoice;
+use s_core_token::PolicyKind;
+use s_core_topology::LocationTable;
+
+const BASE: &str = r#"server = "10.0.0.1"
+servers = "servers.csv"
+link_weights = [1, 2.7]
+state_dir = "state"
+#top
+[keys]
+active = "key"
+#keys
+[flows]
+socket = "ovs.ctl"
+#flows
+[hypervisor]
+kind = "xl"
+vm_slots = 16
+#hypervisor
+"#;
+
+/// The base with these lines put in at their places, such as `#top`.
+fn with(lines: &[(&str, &str)]) -> String {
+    let mut text = BASE.to_owned();
+    for (place, line) in lines {
+        text = text.replace(place, line);
+    }
+    text
+}
+
+/// Everything that `check-config` does, but for the servers.
+fn load(text: &str) -> Result<(ConfigFile, s_core_agent::AgentConfig), String> {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("agent.toml");
+    fs::write(&path, text).unwrap();
+    for (file, mode) in [("key", 0o600), ("open-key", 0o644), ("other-key", 0o600)] {
+        let id = if file == "other-key" { "2:" } else { "" };
+        fs::write(dir.path().join(file), format!("{id}{}\n", "5a".repeat(32))).unwrap();
+        fs::set_permissions(dir.path().join(file), Permissions::from_mode(mode)).unwrap();
+    }
+    fs::write(dir.path().join("vms"), "# all\n10.1.0.1\n\n10.1.0.2 # db\n").unwrap();
+    fs::write(dir.path().join("bad-vms"), "10.1.0.1\nweb\n").unwrap();
+    let shorten = |error: &dyn std::fmt::Display| {
+        error
+            .to_string()
+            .replace(&format!("{}/", dir.path().display()), "")
+    };
+    let servers = [("10.0.0.1", "a1/r1"), ("10.0.0.2", "a1/r2")];
+    let servers = servers.map(|(server, path)| (server.parse().unwrap(), path));
+    let file = ConfigFile::read(&path).map_err(|error| shorten(&error))?;
+    let config = file.agent_config(LocationTable::new(servers).unwrap());
+    let config = config.map_err(|error| shorten(&error))?;
+    file.hypervisor().map_err(|error| shorten(&error))?;
+    Ok((file, config))
+}
+
+#[test]
+fn what_is_wrong_is_said_where_it_is() {
+    let check = |lines: &[(&str, &str)], wanted: &[&str]| {
+        let error = load(&with(lines)).expect_err(wanted[0]);
+        for part in wanted {
+            assert!(error.contains(part), "{error:?} lacks {part:?}");
+        }
+        assert!(!error.contains('\n'), "{error:?}");
+    };
+    check(
+        &[("#top", "colour = 1")],
+        &["agent.toml:5:1:", "unknown field `colour`"],
+    );
+    check(
+        &[("#flows", "\nspeed = 1")],
+        &["agent.toml:12:1:", "`speed`"],
+    );
+    check(
+        &[("server = \"10.0.0.1\"\n", "")],
+        &["missing field `server`"],
+    );
+    check(&[("10.0.0.1", "host1")], &["agent.toml:1:10:", "IPv4"]);
+    check(
+        &[("[1, 2.7]", "[2, 1]")],
+        &["agent.toml:3:16:", "must rise"],
+    );
+    check(&[("[1, 2.7]", "[1]")], &["link_weights"]);
+    check(
+        &[("#top", "policy = \"random\"")],
+        &["agent.toml:5:10:", "round-robin"],
+    );
+    check(
+        &[("#top", "target_choice = \"worst\"")],
+        &["agent.toml:5:17:", "best-fit"],
+    );
+    check(
+        &[("#top", "addressing = \"names\"")],
+        &["agent.toml:5:14:", "servers and vms"],
+    );
+    check(
+        &[("#top", "migration_cost = -1")],
+        &["agent.toml:5:18:", "not negative"],
+    );
+    check(
+        &[("#top", "migration_cost = { relative = 2 }")],
+        &["agent.toml:5:18:", "between 0 and 1"],
+    );
+    check(
+        &[("#top", "migration_cost = \"low\"")],
+        &["agent.toml:5:18:", "relative"],
+    );
+    check(&[("#top", "port = 70000")], &["agent.toml:5:8:"]);
+    check(&[("#top", "port = 0")], &["port", "4747"]);
+    check(
+        &[("#flows", "interval = -1")],
+        &["agent.toml:11:12:", "number of seconds"],
+    );
+    check(
+        &[("#flows", "interval = nan")],
+        &["agent.toml:11:12:", "number of seconds"],
+    );
+    check(
+        &[("#flows", "interval = 40")],
+        &["flows.interval", "choose less"],
+    );
+    check(&[("\"xl\"", "\"kvm\"")], &["agent.toml:13:8:", "`xl`"]);
+    check(
+        &[("#hypervisor", "ssh = \"ssh\"\ncommand = \"x {target}\"")],
+        &["hypervisor.command", "remove one"],
+    );
+    check(
+        &[("#hypervisor", "command = \"socat\"")],
+        &["hypervisor", "{target}"],
+    );
+    check(
+        &[(
+            "#hypervisor",
+            "[[vm]]\nmac = \"00:16\"\naddress = \"10.1.0.1\"",
+        )],
+        &["agent.toml:16:7:", "MAC"],
+    );
+    check(
+        &[(
+            "#hypervisor",
+            "[[vm]]\nmac = \"00:16:3e:00:00:01\"\naddress = \"10.1.0.1\"\n[[vm]]\nmac = \"00:16:3e:00:00:01\"\naddress = \"10.1.0.2\"",
+        )],
+        &["vm.mac", "twice"],
+    );
+    check(
+        &[("[keys]\nactive = \"key\"", "")],
+        &["keys.active", "lab = true"],
+    );
+    check(&[("#top", "lab = true")], &["lab", "remove one"]);
+    check(
+        &[("\"key\"", "\"open-key\"")],
+        &["keys.active", "chmod 600"],
+    );
+    check(
+        &[("\"key\"", "\"none\"")],
+        &["keys.active", "none", "No such file"],
+    );
+    check(
+        &[("#keys", "accepted = \"key\"")],
+        &["keys.accepted", "id 1"],
+    );
+    check(
+        &[("#hypervisor", "[token]\nmint = \"bad-vms\"")],
+        &["bad-vms:2:", "web"],
+    );
+    check(
+        &[("#hypervisor", "[token]\nmint = \"none\"")],
+        &["none", "cannot be read"],
+    );
+    check(&[("[flows]", "[flows")], &["agent.toml:9:"]);
+}
+
+#[test]
+fn everything_can_be_set() {
+    let text = with(&[
+        (
+            "#top",
+            "port = 5000\ncluster = 7\nmigration_cost = { relative = 0.1 }\npolicy = \"load-aware\"\n\
+             target_choice = \"best-fit\"\naddressing = \"vms\"\nlab = false",
+        ),
+        ("#keys", "accepted = \"other-key\""),
+        (
+            "#flows",
+            "datapath = \"system@ovs-system\"\novsdb = \"db.sock\"\ninterval = 0.5\ndeadline = 1\nwindow = 10\nidle_timeout = 20\nlimit = 1000",
+        ),
+        (
+            "#hypervisor",
+            "reserve_mib = 256\nprogram = \"/usr/sbin/xl\"\nssh = \"ssh -p 22\"\n[timing]\nrest = 0.25\nmigration = 60\n\
+             [token]\nmint = \"vms\"\ndelay = 5\n[[vm]]\nmac = \"00:16:3e:00:00:01\"\naddress = \"10.1.0.1\"",
+        ),
+    ]);
+    let (_, config) = load(&text).unwrap();
+    assert_eq!((config.port, config.cluster.0), (5000, 7));
+    assert_eq!(config.node.migration_cost, MigrationCost::RelativeToVm(0.1));
+    assert_eq!(config.node.policy.code(), PolicyKind::LoadAware.code());
+    assert_eq!(config.node.target_choice, TargetChoice::BestFit);
+    assert_eq!(config.addressing, Addressing::Vms);
+    assert_eq!(config.flows.interval, Duration::from_millis(500));
+    assert_eq!(config.flows.limit, 1000);
+    assert_eq!(config.node.timing.rest, Duration::from_millis(250));
+    assert_eq!(config.identities.len(), 1);
+    let mint = config.mint.unwrap();
+    assert_eq!((mint.vms.len(), mint.delay), (2, Duration::from_secs(5)));
+}
+
+#[test]
+fn a_laboratory_needs_no_key_file() {
+    let text = with(&[("[keys]\nactive = \"key\"", ""), ("#top", "lab = true")]);
+    load(&text).unwrap();
+}
+
+#[test]
+fn an_agent_does_not_start_beside_another_or_elsewhere() {
+    use s_core_agent::Agent;
+    use s_core_backend::emulated::{DataCentre, EmulatedServer};
+    use std::sync::Arc;
+
+    let (_, mut config) = load(BASE).unwrap();
+    let state = tempfile::tempdir().unwrap();
+    config.state_dir = state.path().to_owned();
+    let server = EmulatedServer {
+        id: config.node.server,
+        vm_slots: 1,
+        memory_mib: 1,
+    };
+    let data_centre = DataCentre::builder().build([server], [], []).unwrap();
+    let start = |config| {
+        let hypervisor = Arc::new(data_centre.hypervisor(server.id).unwrap());
+        Agent::start(
+            config,
+            hypervisor,
+            Box::new(data_centre.flows(server.id).unwrap()),
+        )
+    };
+    // 10.0.0.1 is not this machine's.
+    assert!(matches!(
+        start(config.clone()),
+        Err(AgentError::Socket {
+            protocol: "UDP",
+            ..
+        })
+    ));
+    fs::write(state.path().join("mark"), "s-core-mark 1 00").unwrap();
+    assert!(matches!(start(config), Err(AgentError::MarkFile(_))));
+}

@@ -1,0 +1,312 @@
+//! One agent, spoken to from outside.
+
+use std::io::{ErrorKind, Read as _, Write as _};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use s_core_agent::{Agent, AgentConfig, AgentHandle, Event, FlowSettings, Observer, lab_key};
+use s_core_backend::emulated::{DataCentre, EmulatedServer, EmulatedVm};
+use s_core_model::{CostModel, LinkWeights, Rate, ServerId, VmId};
+use s_core_proto::wire::{Cluster, Codec, Keyring};
+use s_core_proto::{Config, Message, QueryId, Report, TokenVerdict};
+use s_core_token::{Limits, Mark, PolicyKind, Token};
+use s_core_topology::LocationTable;
+
+const SOON: Duration = Duration::from_secs(5);
+const VM: VmId = VmId::new(0x0a01_0001);
+const PEER: VmId = VmId::new(0x0a01_0002);
+
+/// An agent at 127.78.N.1 with one VM, and the socket of another server, 127.78.N.2, that only the test speaks for.
+struct Bench {
+    agent: AgentHandle,
+    target: SocketAddr,
+    other: UdpSocket,
+    other_id: ServerId,
+    events: Receiver<Event>,
+}
+
+impl Bench {
+    fn start(net: u8, state: &Path) -> Self {
+        let [here, there] = [1, 2].map(|host| Ipv4Addr::new(127, 78, net, host));
+        let port = TcpListener::bind((here, 0))
+            .unwrap()
+            .local_addr()
+            .unwrap()
+            .port();
+        let servers = [(here.into(), "a1/r1"), (there.into(), "a1/r2")];
+        let weights = LinkWeights::new([1.0, 2.0]).unwrap();
+        let table = Arc::new(LocationTable::new(servers).unwrap());
+        let model = CostModel::new(weights, table).unwrap();
+        let mut node = Config::new(here.into(), model, PolicyKind::RoundRobin.build().into());
+        node.timing.measurement = Duration::from_millis(100);
+        let mut config = AgentConfig::new(node, Keyring::new(lab_key(), []).unwrap(), state);
+        config.port = port;
+        config.flows = FlowSettings {
+            interval: Duration::from_millis(20),
+            window: Duration::from_millis(200),
+            ..FlowSettings::default()
+        };
+        config.inventory_interval = Duration::from_millis(50);
+        config.network.idle = Duration::from_millis(300);
+        config.network.whole_frame = Duration::from_millis(600);
+        let (told, events) = channel();
+        config.observer = Some(Observer::new(move |_, event| {
+            let _ = told.send(event.clone());
+        }));
+        let server = |addr: Ipv4Addr| EmulatedServer {
+            id: addr.into(),
+            vm_slots: 4,
+            memory_mib: 4096,
+        };
+        let vm = |id, addr: Ipv4Addr| EmulatedVm {
+            id,
+            server: addr.into(),
+            memory_mib: 64,
+            name: String::new(),
+        };
+        let data_centre = DataCentre::builder()
+            .build(
+                [server(here), server(there)],
+                [vm(VM, here), vm(PEER, there)],
+                [(VM, PEER, Rate::new(1e6).unwrap())],
+            )
+            .unwrap();
+        let hypervisor = Arc::new(data_centre.hypervisor(here.into()).unwrap());
+        let flows = Box::new(data_centre.flows(here.into()).unwrap());
+        let agent = Agent::start(config, hypervisor, flows).unwrap();
+        let other = UdpSocket::bind((there, port)).unwrap();
+        other.set_read_timeout(Some(SOON)).unwrap();
+        let bench = Self {
+            agent,
+            target: (here, port).into(),
+            other,
+            other_id: there.into(),
+            events,
+        };
+        while bench.agent.status().unwrap().vms.is_empty() {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        bench
+    }
+
+    fn codec(&self, server: ServerId) -> Codec {
+        Codec::new(
+            Cluster(0),
+            server,
+            Keyring::new(lab_key(), []).unwrap(),
+            1 << 20,
+        )
+    }
+
+    /// The next message that the agent sends to the other server.
+    fn answer(&self) -> Message {
+        let mut datagram = [0; 2048];
+        let (length, _) = self.other.recv_from(&mut datagram).expect("an answer");
+        let frame = Bytes::copy_from_slice(&datagram[..length]);
+        self.codec(self.other_id).open(&frame).unwrap().message
+    }
+
+    fn refused(&self, reason: &str) -> u64 {
+        self.agent
+            .status()
+            .unwrap()
+            .refused
+            .get(reason)
+            .copied()
+            .unwrap_or(0)
+    }
+
+    fn wait_for(&self, wanted: impl Fn(&Event) -> bool) -> Vec<Event> {
+        let mut seen = Vec::new();
+        loop {
+            let event = self
+                .events
+                .recv_timeout(SOON)
+                .unwrap_or_else(|_| panic!("only {seen:?}"));
+            seen.push(event);
+            if wanted(&seen[seen.len() - 1]) {
+                return seen;
+            }
+        }
+    }
+
+    fn stop(self) {
+        self.agent.shutdown();
+        let began = Instant::now();
+        self.agent.join().unwrap();
+        assert!(began.elapsed() < Duration::from_secs(2));
+        // The port is free again.
+        drop(TcpListener::bind(self.target).unwrap());
+        drop(UdpSocket::bind(self.target).unwrap());
+    }
+}
+
+fn where_is(vm: VmId, query: u64) -> Message {
+    let query = QueryId::new(query);
+    Message::LocationRequest {
+        query,
+        vm,
+        directed: false,
+    }
+}
+
+#[test]
+fn frames_of_known_servers_are_answered_over_both_protocols() {
+    let state = tempfile::tempdir().unwrap();
+    let bench = Bench::start(1, state.path());
+    let mut codec = bench.codec(bench.other_id);
+    let found = |query| Message::LocationResponse {
+        query: QueryId::new(query),
+        vm: VM,
+        server: Some(Ipv4Addr::new(127, 78, 1, 1).into()),
+    };
+    bench
+        .other
+        .send_to(&codec.seal(None, &where_is(VM, 1)), bench.target)
+        .unwrap();
+    assert_eq!(bench.answer(), found(1));
+
+    // Two frames in three pieces on one connection.
+    let mut stream = TcpStream::connect(bench.target).unwrap();
+    let mut bytes = codec.seal(None, &where_is(VM, 2)).to_vec();
+    bytes.extend(codec.seal(None, &where_is(VM, 3)));
+    for piece in bytes.chunks(bytes.len() / 3 + 1) {
+        stream.write_all(piece).unwrap();
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert_eq!([bench.answer(), bench.answer()], [found(2), found(3)]);
+
+    let stranger = ServerId::from(Ipv4Addr::new(127, 78, 1, 9));
+    let frame = bench.codec(stranger).seal(None, &where_is(VM, 4));
+    bench.other.send_to(&frame, bench.target).unwrap();
+    bench
+        .other
+        .send_to(&codec.seal(None, &where_is(VM, 5)), bench.target)
+        .unwrap();
+    assert_eq!(bench.answer(), found(5));
+    assert_eq!(bench.refused("sender not in the location table"), 1);
+    bench.stop();
+}
+
+#[test]
+fn slow_and_silent_connections_are_closed() {
+    let state = tempfile::tempdir().unwrap();
+    let bench = Bench::start(2, state.path());
+    let frame = bench.codec(bench.other_id).seal(None, &where_is(VM, 1));
+    let closed_after = |pause: Option<Duration>| {
+        let mut stream = TcpStream::connect(bench.target).unwrap();
+        let began = Instant::now();
+        let Some(pause) = pause else {
+            stream.set_read_timeout(Some(SOON)).unwrap();
+            let end = stream.read(&mut [0]);
+            assert!(
+                matches!(end, Ok(0)) || end.is_err_and(|e| e.kind() == ErrorKind::ConnectionReset)
+            );
+            return began.elapsed();
+        };
+        stream.set_read_timeout(Some(pause)).unwrap();
+        for byte in frame.iter() {
+            drop(stream.write_all(&[*byte]));
+            match stream.read(&mut [0]) {
+                Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
+                Ok(_) | Err(_) => return began.elapsed(),
+            }
+        }
+        panic!("the frame was read in spite of its slowness");
+    };
+    let silent = closed_after(None);
+    assert!(
+        silent >= Duration::from_millis(290) && silent < Duration::from_secs(3),
+        "{silent:?}"
+    );
+    let slow = closed_after(Some(Duration::from_millis(50)));
+    assert!(
+        slow >= Duration::from_millis(590) && slow < Duration::from_secs(3),
+        "{slow:?}"
+    );
+    assert_eq!(bench.refused("too slow"), 2);
+    bench.stop();
+}
+
+#[test]
+fn nothing_is_done_under_a_mark_that_cannot_be_stored() {
+    let state = tempfile::tempdir().unwrap();
+    let bench = Bench::start(3, state.path());
+    // A directory where the mark is first written to: no file can be made there.
+    std::fs::create_dir(state.path().join("mark.new")).unwrap();
+    let policy = PolicyKind::RoundRobin.build();
+    let mark = Mark::default().new_epoch(bench.other_id).unwrap();
+    let token = Token::new(&[VM, PEER], &*policy, mark, Limits::default()).unwrap();
+    let message = Message::Token(token.encode().into());
+    let mut codec = bench.codec(bench.other_id);
+    let deliver = |frame: &[u8]| {
+        TcpStream::connect(bench.target)
+            .unwrap()
+            .write_all(frame)
+            .unwrap()
+    };
+    deliver(&codec.seal(None, &message));
+    let seen = bench.wait_for(|event| matches!(event, Event::MarkNotStored { .. }));
+    assert_eq!(seen.len(), 1, "{seen:?}");
+    // Not acknowledged; what needs no mark goes on.
+    bench
+        .other
+        .send_to(&codec.seal(None, &where_is(VM, 1)), bench.target)
+        .unwrap();
+    assert!(matches!(bench.answer(), Message::LocationResponse { .. }));
+
+    std::fs::remove_dir(state.path().join("mark.new")).unwrap();
+    deliver(&codec.seal(None, &message));
+    let mut acknowledged = bench.answer();
+    // It may ask for its peer, or for whom it gives the token to, in between.
+    while matches!(acknowledged, Message::LocationRequest { .. }) {
+        acknowledged = bench.answer();
+    }
+    let verdict = TokenVerdict::Accepted;
+    assert!(
+        matches!(acknowledged, Message::TokenAck { verdict: said, .. } if said == verdict),
+        "{acknowledged:?}"
+    );
+    assert!(
+        std::fs::read_to_string(state.path().join("mark"))
+            .unwrap()
+            .starts_with("s-core-mark 1 ")
+    );
+    bench.stop();
+}
+
+#[test]
+fn a_restart_knows_the_token_again() {
+    let state = tempfile::tempdir().unwrap();
+    let bench = Bench::start(4, state.path());
+    let policy = PolicyKind::RoundRobin.build();
+    let mark = Mark::default().new_epoch(bench.other_id).unwrap();
+    let token = Token::new(&[VM, PEER], &*policy, mark, Limits::default()).unwrap();
+    let frame = bench
+        .codec(bench.other_id)
+        .seal(None, &Message::Token(token.encode().into()));
+    TcpStream::connect(bench.target)
+        .unwrap()
+        .write_all(&frame)
+        .unwrap();
+    bench.wait_for(|event| matches!(event, Event::Node(Report::Holding { .. })));
+    let seen = bench.agent.status().unwrap().mark;
+    assert!(seen >= mark);
+    bench.stop();
+
+    let bench = Bench::start(4, state.path());
+    assert!(bench.agent.status().unwrap().mark >= seen);
+    TcpStream::connect(bench.target)
+        .unwrap()
+        .write_all(&frame)
+        .unwrap();
+    let Message::TokenAck { verdict, .. } = bench.answer() else {
+        panic!("no acknowledgement");
+    };
+    assert!(matches!(verdict, TokenVerdict::Stale(_)), "{verdict:?}");
+    bench.stop();
+}
