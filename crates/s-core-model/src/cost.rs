@@ -153,6 +153,7 @@ impl<L: Levels> CostModel<L> {
         costs.resize(from + candidates.len(), 0.0);
         let group = |server, level| self.levels.group(server, level).unwrap_or(0);
         let mut groups: Vec<(u32, f64)> = Vec::with_capacity(loads.len());
+        let (mut before, mut after) = (Vec::new(), Vec::new());
         for (below, weight) in (0..self.levels.max_level().get()).zip(self.weights.iter()) {
             let below = Level::new(below);
             groups.clear();
@@ -169,15 +170,31 @@ impl<L: Levels> CostModel<L> {
                 }
                 same
             });
-            let all: f64 = groups.iter().map(|(_, load)| load).sum();
+            // Sums from either end, so that the load outside a group is never a difference of two
+            // large numbers: its rounding would be taken for a gain.
+            before.clear();
+            before.push(0.0);
+            before.extend(running_sums(groups.iter()));
+            after.clear();
+            after.push(0.0);
+            after.extend(running_sums(groups.iter().rev()));
             for (candidate, cost) in candidates.iter().zip(&mut costs[from..]) {
-                let inside = groups
-                    .binary_search_by_key(&group(*candidate, below), |(group, _)| *group)
-                    .map_or(0.0, |found| groups[found].1);
-                *cost += weight * (all - inside).max(0.0);
+                let own = group(*candidate, below);
+                let outside = match groups.binary_search_by_key(&own, |(group, _)| *group) {
+                    Ok(found) => before[found] + after[groups.len() - 1 - found],
+                    Err(_) => before[groups.len()],
+                };
+                *cost += weight * outside;
             }
         }
     }
+}
+
+fn running_sums<'a>(groups: impl Iterator<Item = &'a (u32, f64)>) -> impl Iterator<Item = f64> {
+    groups.scan(0.0, |sum, (_, load)| {
+        *sum += load;
+        Some(*sum)
+    })
 }
 
 /// The left side of Eq. 3.2 from C(u) before and after a migration: each pair counts at both its ends.

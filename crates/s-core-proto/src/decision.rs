@@ -119,14 +119,16 @@ impl Evaluation {
     ) {
         self.loads.refill(peers.clone());
         self.load = self.loads.iter().map(|(_, rate)| rate).sum();
-        self.cost = model.cost_at(&self.loads, source);
         self.collect_candidates(model, source, peers);
+        // The cost here in the same way as the costs elsewhere: both are rounded alike.
         self.servers.clear();
+        self.servers.push(source);
         self.servers
             .extend(self.candidates.iter().map(|candidate| candidate.server));
         self.costs.clear();
         model.costs_at(&self.loads, &self.servers, &mut self.costs);
-        for (candidate, cost_after) in self.candidates.iter_mut().zip(&self.costs) {
+        self.cost = self.costs[0];
+        for (candidate, cost_after) in self.candidates.iter_mut().zip(&self.costs[1..]) {
             candidate.gain = gain(self.cost, *cost_after);
         }
         self.candidates.sort_unstable_by(|a, b| {

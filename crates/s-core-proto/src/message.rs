@@ -117,4 +117,22 @@ impl Message {
     pub const fn wants_stream(&self) -> bool {
         matches!(self, Self::Token(_))
     }
+
+    /// The highest mark that the message carries outside of a token.
+    pub(crate) fn highest_mark(&self) -> Option<Mark> {
+        match self {
+            Self::CapacityRequest { mark, .. } | Self::Release { mark, .. } => Some(*mark),
+            Self::CapacityResponse { answer, .. } => match answer {
+                CapacityAnswer::Stale(highest) => Some(*highest),
+                CapacityAnswer::Reserved | CapacityAnswer::Full(_) => None,
+            },
+            Self::TokenAck { mark, verdict } => match verdict {
+                TokenVerdict::Stale(highest) => Some(*mark.max(highest)),
+                TokenVerdict::Accepted | TokenVerdict::NotHosted | TokenVerdict::Malformed => {
+                    Some(*mark)
+                }
+            },
+            Self::LocationRequest { .. } | Self::LocationResponse { .. } | Self::Token(_) => None,
+        }
+    }
 }

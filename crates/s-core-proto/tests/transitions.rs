@@ -1,203 +1,20 @@
-//! One node, led by hand through its transitions: what comes in, what goes out.
+//! One node, led by hand: how it takes the token, serves others, and hands the token on.
 
 mod common;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
-use common::{Pairs, config, rate, server, vm};
-use s_core_model::{Capacity, MigrationCost, ServerId, VmId};
-use s_core_proto::{
-    Action, CapacityAnswer, Config, Demand, Destination, Input, Instant, Message, Node, Outcome,
-    QueryId, Report, TimerKind, TokenVerdict, WhySkipped, WhyStayed,
+use common::lead::{
+    FAR, HERE, Lead, THIRD, ack, asked_location, first_mark, holder_and_mark, sends, token,
 };
-use s_core_token::{Limits, Mark, PolicyKind, Token, TokenView};
-
-/// A node on server 0 of four that hosts VM 10; VM 20 is on server 2 and VM 30 on server 3.
-struct Lead {
-    node: Node<Pairs>,
-    now: Instant,
-}
-
-const HERE: VmId = VmId::new(10);
-const FAR: VmId = VmId::new(20);
-const THIRD: VmId = VmId::new(30);
-
-fn first_mark() -> Mark {
-    Mark::default()
-        .new_epoch(server(9))
-        .expect("the first epoch")
-}
-
-fn token(holder: VmId, mark: Mark) -> Bytes {
-    let policy = PolicyKind::RoundRobin.build();
-    let vms = [HERE, FAR, THIRD];
-    let mut token = Token::new(&vms, &*policy, mark, Limits::default()).expect("three VMs");
-    while token.holder_id() != holder {
-        token.pass(&*policy, false);
-    }
-    token.encode().into()
-}
-
-fn holder_and_mark(token: &Bytes) -> (VmId, Mark) {
-    let view = TokenView::new_checked(&token[..], Limits::default()).expect("a proper token");
-    (view.holder_id(), view.mark())
-}
-
-impl Lead {
-    fn new() -> Self {
-        Self::with(|_| {})
-    }
-
-    fn with(change: impl FnOnce(&mut Config<Pairs>)) -> Self {
-        let mut config = config(server(0), 4, PolicyKind::RoundRobin);
-        config.timing.rest = Duration::ZERO;
-        change(&mut config);
-        let node = Node::new(Arc::new(config), Mark::default()).expect("server 0 is known");
-        let mut lead = Self {
-            node,
-            now: Instant::ORIGIN,
-        };
-        assert_eq!(lead.hosted(&[HERE], 2), []);
-        lead
-    }
-
-    fn feed(&mut self, input: Input) -> Vec<Action> {
-        self.node.handle(self.now, input);
-        std::iter::from_fn(|| self.node.poll()).collect()
-    }
-
-    /// Like `feed`, without what is only for people to read.
-    fn acts(&mut self, input: Input) -> Vec<Action> {
-        let mut actions = self.feed(input);
-        actions.retain(|action| !matches!(action, Action::Report(_)));
-        actions
-    }
-
-    fn hosted(&mut self, vms: &[VmId], free_slots: u32) -> Vec<Action> {
-        let free = Capacity {
-            vm_slots: free_slots,
-            memory_mib: 1000,
-        };
-        let vms = vms.iter().map(|vm| (*vm, 80)).collect();
-        self.feed(Input::Hosted { vms, free })
-    }
-
-    fn receives(&mut self, from: u32, message: Message) -> Vec<Action> {
-        self.acts(Input::Received {
-            sender: server(from),
-            message,
-        })
-    }
-
-    /// Lets time pass to the node's next timer.
-    fn times_out(&mut self, kind: TimerKind) -> Vec<Action> {
-        let (at, timer) = self
-            .node
-            .poll_timeout()
-            .expect("the node waits for something");
-        assert_eq!(timer, kind);
-        self.now = at;
-        self.feed(Input::Tick)
-    }
-
-    fn measured(&mut self, peers: &[(VmId, f64)]) -> Vec<Action> {
-        let peers = peers
-            .iter()
-            .map(|(vm, bytes)| (*vm, rate(*bytes)))
-            .collect();
-        self.feed(Input::Measured { vm: HERE, peers })
-    }
-
-    /// Brings the node to where it asks server 2 for room for VM 10.
-    fn up_to_asking(&mut self) -> QueryId {
-        self.receives(3, Message::Token(token(HERE, first_mark())));
-        let query = asked_location(&self.measured(&[(FAR, 100.0)]));
-        let answer = Message::LocationResponse {
-            query,
-            vm: FAR,
-            server: Some(server(2)),
-        };
-        let actions = self.receives(2, answer);
-        asked_capacity(&actions, 2)
-    }
-
-    fn up_to_migrating(&mut self) {
-        let query = self.up_to_asking();
-        let answer = CapacityAnswer::Reserved;
-        let actions = self.receives(2, Message::CapacityResponse { query, answer });
-        assert!(
-            matches!(actions[..], [Action::Migrate { vm: HERE, target, .. }] if target == server(2))
-        );
-    }
-
-    /// Brings the node to where the token is on its way to VM 20 on server 2.
-    fn up_to_handing(&mut self) -> Mark {
-        self.receives(3, Message::Token(token(HERE, first_mark())));
-        let query = asked_location(&self.measured(&[]));
-        let answer = Message::LocationResponse {
-            query,
-            vm: FAR,
-            server: Some(server(2)),
-        };
-        let actions = self.receives(2, answer);
-        let [
-            Action::Persist(mark),
-            Action::Send {
-                to,
-                message: Message::Token(token),
-            },
-        ] = &actions[..]
-        else {
-            panic!("{actions:?}");
-        };
-        assert_eq!(*to, Destination::Server(server(2)));
-        assert_eq!(holder_and_mark(token), (FAR, *mark));
-        *mark
-    }
-}
-
-fn sends(to: u32, message: Message) -> Action {
-    Action::Send {
-        to: Destination::Server(server(to)),
-        message,
-    }
-}
-
-fn ack(mark: Mark, verdict: TokenVerdict) -> Message {
-    Message::TokenAck { mark, verdict }
-}
-
-fn asked_location(actions: &[Action]) -> QueryId {
-    let query = actions.iter().find_map(|action| match action {
-        Action::Send {
-            message: Message::LocationRequest { query, .. },
-            ..
-        } => Some(*query),
-        _ => None,
-    });
-    query.unwrap_or_else(|| panic!("no location request in {actions:?}"))
-}
-
-fn asked_capacity(actions: &[Action], of: u32) -> QueryId {
-    let query = actions.iter().find_map(|action| match action {
-        Action::Send {
-            to,
-            message: Message::CapacityRequest { query, .. },
-        } if *to == Destination::Server(server(of)) => Some(*query),
-        _ => None,
-    });
-    query.unwrap_or_else(|| panic!("server {of} was not asked for room in {actions:?}"))
-}
-
-fn why_stayed(actions: &[Action]) -> WhyStayed {
-    let why = actions.iter().find_map(|action| match action {
-        Action::Report(Report::Stayed { why, .. }) => Some(why.clone()),
-        _ => None,
-    });
-    why.unwrap_or_else(|| panic!("nobody stayed in {actions:?}"))
-}
+use common::{config, server, vm};
+use s_core_model::{Capacity, ServerId, VmId};
+use s_core_proto::{
+    Action, CapacityAnswer, Demand, Destination, Input, Instant, Message, Node, QueryId, Report,
+    TimerKind, TokenVerdict, WhySkipped,
+};
+use s_core_token::{Limits, Mark, PolicyKind, Token};
 
 #[test]
 fn an_unknown_server_is_no_node() {
@@ -243,6 +60,7 @@ fn a_restarted_node_does_not_act_on_what_it_has_seen() {
     let mut lead = Lead {
         node,
         now: Instant::ORIGIN,
+        last_query: 0,
     };
     lead.hosted(&[HERE], 2);
     let actions = lead.receives(3, Message::Token(token(HERE, mark)));
@@ -415,240 +233,6 @@ fn a_capacity_request_is_all_or_nothing() {
     assert_eq!(lead.node.reservation_count(), 0);
 }
 
-#[test]
-fn a_vm_migrates_to_its_peer_and_the_token_goes_on() {
-    let mut lead = Lead::new();
-    lead.up_to_migrating();
-    let outcome = Outcome::Moved;
-    let actions = lead.feed(Input::MigrationEnded { vm: HERE, outcome });
-    let Some(Action::Report(Report::Migrated {
-        gain, cost_before, ..
-    })) = actions
-        .iter()
-        .find(|action| matches!(action, Action::Report(Report::Migrated { .. })))
-    else {
-        panic!("{actions:?}");
-    };
-    // 100 B/s over a path of cost 4, counted at both ends.
-    assert_eq!((*gain, *cost_before), (800.0, 400.0));
-    let Some(Action::Send {
-        message: Message::Token(bytes),
-        ..
-    }) = actions.last()
-    else {
-        panic!("{actions:?}");
-    };
-    let (holder, mark) = holder_and_mark(bytes);
-    assert_eq!(holder, FAR);
-    assert!(mark > first_mark());
-    assert_eq!(lead.node.hosted_vms().count(), 0);
-}
-
-#[test]
-fn reasons_to_stay() {
-    let check = |change: &dyn Fn(&mut Config<Pairs>),
-                 peers: &[(VmId, f64)],
-                 wanted: &dyn Fn(WhyStayed) -> bool| {
-        let mut lead = Lead::with(change);
-        lead.receives(3, Message::Token(token(HERE, first_mark())));
-        let mut actions = lead.measured(peers);
-        if !peers.is_empty() {
-            let query = asked_location(&actions);
-            let message = Message::LocationResponse {
-                query,
-                vm: FAR,
-                server: Some(server(2)),
-            };
-            actions = lead.feed(Input::Received {
-                sender: server(2),
-                message,
-            });
-        }
-        let why = why_stayed(&actions);
-        assert!(wanted(why.clone()), "{why:?}");
-    };
-    check(&|_| {}, &[], &|why| why == WhyStayed::NoTraffic);
-    let stranger = [(VmId::new(77), 5.0)];
-    let mut lead = Lead::new();
-    lead.receives(3, Message::Token(token(HERE, first_mark())));
-    assert_eq!(why_stayed(&lead.measured(&stranger)), WhyStayed::NoTraffic);
-    // Eq. 3.2 is strict: a gain of 800 is not above 800.
-    let at_the_gain =
-        |config: &mut Config<Pairs>| config.migration_cost = MigrationCost::Absolute(800.0);
-    let best = Some((server(2), 800.0));
-    let no_gain = WhyStayed::NoGain {
-        best,
-        threshold: 800.0,
-    };
-    check(&at_the_gain, &[(FAR, 100.0)], &|why| why == no_gain);
-}
-
-#[test]
-fn a_vm_whose_rates_do_not_come_stays() {
-    let mut lead = Lead::new();
-    lead.receives(3, Message::Token(token(HERE, first_mark())));
-    assert_eq!(
-        why_stayed(&lead.times_out(TimerKind::Measurement)),
-        WhyStayed::NotMeasured
-    );
-    assert_eq!(lead.measured(&[(FAR, 1.0)]), [], "too late");
-}
-
-/// The gain must be worth it even if the silent peer sits beside the VM and the target is at the far end.
-#[test]
-fn peers_that_are_not_found_count_against_a_move() {
-    for (silent_rate, moves) in [(40.0, true), (100.0, false)] {
-        let mut lead = Lead::new();
-        lead.receives(3, Message::Token(token(HERE, first_mark())));
-        let query = asked_location(&lead.measured(&[(FAR, 100.0), (THIRD, silent_rate)]));
-        let answer = Message::LocationResponse {
-            query,
-            vm: FAR,
-            server: Some(server(2)),
-        };
-        assert_eq!(lead.receives(2, answer), [], "one of two peers is missing");
-        for _ in 1..4 {
-            let again = lead.times_out(TimerKind::Location);
-            assert!(matches!(
-                again[..],
-                [Action::Send {
-                    to: Destination::HostOf(THIRD),
-                    ..
-                }]
-            ));
-        }
-        let actions = lead.times_out(TimerKind::Location);
-        let count = Report::PeersNotFound { vm: HERE, count: 1 };
-        assert_eq!(actions[0], Action::Report(count));
-        if moves {
-            asked_capacity(&actions, 2);
-        } else {
-            let best = Some((server(2), 800.0));
-            assert_eq!(
-                why_stayed(&actions),
-                WhyStayed::NoGain {
-                    best,
-                    threshold: 800.0
-                }
-            );
-        }
-    }
-}
-
-#[test]
-fn the_next_candidate_is_asked_when_one_is_full_or_silent() {
-    let mut lead = Lead::new();
-    lead.receives(3, Message::Token(token(HERE, first_mark())));
-    let first = asked_location(&lead.measured(&[(FAR, 100.0), (THIRD, 90.0)])).get();
-    for (query, vm, on) in [(first, FAR, 2), (first + 1, THIRD, 3)] {
-        let query = QueryId::new(query);
-        let server = Some(server(on));
-        lead.receives(on, Message::LocationResponse { query, vm, server });
-    }
-    // FAR's pair is the dearest: its server was asked first. It is silent, and is told to forget it.
-    let mut sent = Vec::new();
-    for _ in 1..4 {
-        asked_capacity(&lead.times_out(TimerKind::Capacity), 2);
-    }
-    sent.extend(lead.times_out(TimerKind::Capacity));
-    let release = Message::Release {
-        mark: first_mark(),
-        vm: HERE,
-    };
-    assert!(sent.contains(&sends(2, release)));
-    let query = asked_capacity(&sent, 3);
-    let answer = CapacityAnswer::Full(Capacity::default());
-    let message = Message::CapacityResponse { query, answer };
-    let actions = lead.feed(Input::Received {
-        sender: server(3),
-        message,
-    });
-    let asked = vec![server(2), server(3)];
-    assert_eq!(why_stayed(&actions), WhyStayed::NoRoom { asked });
-}
-
-/// R3, the asker's side: a target that has seen a higher mark ends the visit and the token.
-#[test]
-fn a_fenced_token_is_dropped() {
-    let mut lead = Lead::new();
-    let query = lead.up_to_asking();
-    let higher = first_mark().new_epoch(server(1)).expect("an epoch");
-    let answer = CapacityAnswer::Stale(higher);
-    let message = Message::CapacityResponse { query, answer };
-    let actions = lead.feed(Input::Received {
-        sender: server(2),
-        message,
-    });
-    let superseded = Report::Superseded {
-        mark: first_mark(),
-        by: higher,
-    };
-    assert_eq!(
-        actions,
-        [Action::Persist(higher), Action::Report(superseded)]
-    );
-    assert_eq!(lead.node.holder(), None);
-}
-
-#[test]
-fn a_failed_migration_gives_the_room_back_and_an_unknown_one_blocks_the_vm() {
-    let target = server(2);
-    let mut lead = Lead::new();
-    lead.up_to_migrating();
-    let actions = lead.feed(Input::MigrationEnded {
-        vm: HERE,
-        outcome: Outcome::StayedHere,
-    });
-    let release = Message::Release {
-        mark: first_mark(),
-        vm: HERE,
-    };
-    assert!(actions.contains(&sends(2, release)));
-    assert_eq!(why_stayed(&actions), WhyStayed::MigrationFailed { target });
-
-    let mut lead = Lead::new();
-    lead.up_to_migrating();
-    let actions = lead.feed(Input::MigrationEnded {
-        vm: HERE,
-        outcome: Outcome::Unknown,
-    });
-    assert_eq!(why_stayed(&actions), WhyStayed::OutcomeUnknown { target });
-    let later = lead.node.mark().new_epoch(server(3)).expect("an epoch");
-    lead.receives(3, Message::Token(token(HERE, later)));
-    let actions = lead.measured(&[(FAR, 100.0)]);
-    let query = asked_location(&actions);
-    let message = Message::LocationResponse {
-        query,
-        vm: FAR,
-        server: Some(target),
-    };
-    let actions = lead.feed(Input::Received {
-        sender: target,
-        message,
-    });
-    assert_eq!(why_stayed(&actions), WhyStayed::Blocked);
-}
-
-#[test]
-fn a_node_migrates_one_vm_at_a_time() {
-    let mut lead = Lead::new();
-    lead.up_to_migrating();
-    // Another token comes while the first one's migration is under way.
-    let later = first_mark().new_epoch(server(3)).expect("an epoch");
-    lead.receives(3, Message::Token(token(HERE, later)));
-    let query = asked_location(&lead.measured(&[(FAR, 100.0)]));
-    let message = Message::LocationResponse {
-        query,
-        vm: FAR,
-        server: Some(server(2)),
-    };
-    let actions = lead.feed(Input::Received {
-        sender: server(2),
-        message,
-    });
-    assert_eq!(why_stayed(&actions), WhyStayed::Busy);
-}
-
 /// R2: the same token again until it is acknowledged; given up only in a new epoch, to another VM.
 #[test]
 fn an_unacknowledged_token_is_sent_again_and_then_skips_its_holder() {
@@ -708,21 +292,44 @@ fn what_ends_a_hand_over() {
     lead.receives(2, ack(mark, TokenVerdict::Stale(higher)));
     assert_eq!((lead.node.holder(), lead.node.mark()), (None, higher));
 
-    // Not there: it is looked for again and gets a mark of its own.
+    // It was started again since it saw the token: nobody holds it there.
     let mut lead = Lead::new();
     let mark = lead.up_to_handing();
-    let query = asked_location(&lead.receives(2, ack(mark, TokenVerdict::NotHosted)));
+    let actions = lead.feed(Input::Received {
+        sender: server(2),
+        message: ack(mark, TokenVerdict::Stale(mark)),
+    });
+    let why = WhySkipped::Forgotten(server(2));
+    assert!(actions.contains(&Action::Report(Report::Skipped { vm: FAR, why })));
+}
+
+/// R2: a copy of the refused token may still be accepted there; what is sent next fences it.
+#[test]
+fn a_vm_that_was_not_there_gets_the_token_in_a_new_epoch() {
+    let mut lead = Lead::new();
+    let mark = lead.up_to_handing();
+    let actions = lead.receives(2, ack(mark, TokenVerdict::NotHosted));
+    let minted = mark.new_epoch(server(0)).expect("an epoch");
+    assert_eq!(actions[0], Action::Persist(minted));
+    let query = asked_location(&actions);
     let answer = Message::LocationResponse {
         query,
         vm: FAR,
         server: Some(server(1)),
     };
     let actions = lead.receives(1, answer);
-    let next = mark.next().expect("a mark");
+    let next = minted.next().expect("a mark");
     assert_eq!(actions[0], Action::Persist(next));
     assert!(
         matches!(&actions[1], Action::Send { to: Destination::Server(to), .. } if *to == server(1))
     );
+
+    // It has come here meanwhile.
+    let mut lead = Lead::new();
+    let mark = lead.up_to_handing();
+    lead.hosted(&[HERE, FAR], 1);
+    let actions = lead.receives(2, ack(mark, TokenVerdict::NotHosted));
+    assert_eq!(actions.last(), Some(&Action::Measure(FAR)));
 }
 
 #[test]
@@ -774,4 +381,45 @@ fn a_vm_born_here_gets_a_slot() {
         Some(&Action::Measure(born)),
         "it is next by id, and here"
     );
+}
+
+/// A VM that is nowhere to be asked may want to move: the round is not quiet.
+#[test]
+fn a_round_in_which_a_vm_was_not_asked_is_not_quiet() {
+    let mut lead = Lead::new();
+    lead.receives(3, Message::Token(token(HERE, first_mark())));
+    lead.measured(&[]);
+    for _ in 0..4 {
+        lead.times_out(TimerKind::Location);
+    }
+    for _ in 0..3 {
+        lead.times_out(TimerKind::Location);
+    }
+    let actions = lead.times_out(TimerKind::Location);
+    let quiet = actions.iter().find_map(|action| match action {
+        Action::Report(Report::RoundEnded { quiet_rounds, .. }) => Some(*quiet_rounds),
+        _ => None,
+    });
+    assert_eq!(quiet, Some(0), "{actions:?}");
+}
+
+/// One odd server must not use up all marks there are.
+#[test]
+fn marks_beyond_all_that_can_be_are_ignored() {
+    let mut lead = Lead::new();
+    let mut mark = first_mark();
+    mark.epoch.counter = u64::MAX;
+    let query = QueryId::new(1);
+    let demands = vec![Demand {
+        vm: FAR,
+        memory_mib: 1,
+    }];
+    let request = Message::CapacityRequest {
+        query,
+        mark,
+        demands,
+    };
+    assert_eq!(lead.receives(3, request), []);
+    assert_eq!(lead.receives(3, Message::Token(token(HERE, mark))), []);
+    assert_eq!(lead.node.mark(), Mark::default());
 }

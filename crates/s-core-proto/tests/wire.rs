@@ -90,7 +90,9 @@ fn messages() -> Vec<Message> {
 
 #[test]
 fn golden_bytes() {
-    let frame = codec(0x0a00_0001).with_counter(0xff).seal(&messages()[1]);
+    let frame = codec(0x0a00_0001)
+        .with_counter(0xff)
+        .seal(Some(ServerId::new(0x0a00_0002)), &messages()[1]);
     let hex: String = frame.iter().map(|byte| format!("{byte:02x}")).collect();
     let header = concat!(
         "53434f52",
@@ -100,6 +102,7 @@ fn golden_bytes() {
         "00",
         "0000000001020304",
         "0a000001",
+        "0a000002",
         "0000000000000100",
         "0000001c"
     );
@@ -115,7 +118,7 @@ fn golden_bytes() {
         "01"
     );
     // Computed with the BLAKE3 project's own Python binding, not with this crate.
-    let tag = "c96d643fa56e66e1f93fbc59d645a17ad63dbebcc15b4f3263efb3c8443208db";
+    let tag = "c003a10849a0f9e13730ee4762304f40d312334d681f3d12e5aa40b4b974442a";
     assert_eq!(hex, format!("{header}{body}{tag}"));
 }
 
@@ -123,7 +126,7 @@ fn golden_bytes() {
 fn every_message_comes_back() {
     for message in messages() {
         let opened = codec(2)
-            .open(&codec(1).seal(&message))
+            .open(&codec(1).seal(None, &message))
             .expect("sealed by a peer");
         assert_eq!((opened.sender, opened.counter), (ServerId::new(1), 1));
         assert_eq!(opened.message, message);
@@ -133,7 +136,7 @@ fn every_message_comes_back() {
 #[test]
 fn a_flipped_bit_anywhere_is_noticed() {
     for message in messages() {
-        let frame = codec(1).seal(&message);
+        let frame = codec(1).seal(None, &message);
         for bit in 0..frame.len() * 8 {
             let mut flipped = frame.to_vec();
             flipped[bit / 8] ^= 1 << (bit % 8);
@@ -147,7 +150,7 @@ fn a_flipped_bit_anywhere_is_noticed() {
 
 #[test]
 fn a_cut_or_stretched_frame_is_noticed() {
-    let frame = codec(1).seal(&messages()[4]);
+    let frame = codec(1).seal(None, &messages()[4]);
     for length in 0..frame.len() {
         assert!(
             codec(2).open(&frame.slice(..length)).is_err(),
@@ -170,7 +173,7 @@ fn strangers_are_refused_by_name() {
     let message = &messages()[0];
     let sealed = |key_id, secret, cluster| {
         let keyring = Keyring::new(Key::new(KeyId(key_id), secret), []).expect("one key");
-        Codec::new(Cluster(cluster), ServerId::new(1), keyring, LIMIT).seal(message)
+        Codec::new(Cluster(cluster), ServerId::new(1), keyring, LIMIT).seal(None, message)
     };
     let check = |frame: Bytes, wanted| assert_eq!(codec(2).open(&frame).unwrap_err(), wanted);
     check(sealed(1, [8; 32], 0x0102_0304), FrameError::WrongTag);
@@ -179,6 +182,14 @@ fn strangers_are_refused_by_name() {
         FrameError::UnknownKey(KeyId(2)),
     );
     check(sealed(1, [7; 32], 9), FrameError::OtherCluster(Cluster(9)));
+    let to_three = codec(1).seal(Some(ServerId::new(3)), message);
+    check(to_three, FrameError::OtherReceiver(ServerId::new(3)));
+    check(codec(2).seal(None, message), FrameError::OwnFrame);
+    assert!(
+        codec(2)
+            .open(&codec(1).seal(Some(ServerId::new(2)), message))
+            .is_ok()
+    );
     check(Bytes::from_static(&[0; 99]), FrameError::NotAFrame);
     check(Bytes::from_static(b"SCOR"), FrameError::Truncated(4));
 }
@@ -188,17 +199,22 @@ fn a_second_key_is_accepted_while_keys_change() {
     let (old, new) = (Key::new(KeyId(1), [1; 32]), Key::new(KeyId(2), [2; 32]));
     let codec = |active: &Key, other: &Key| {
         let keyring = Keyring::new(active.clone(), [other.clone()]).expect("two ids");
-        Codec::new(Cluster(0), ServerId::new(1), keyring, LIMIT)
+        Codec::new(
+            Cluster(0),
+            ServerId::new(active.id().0.into()),
+            keyring,
+            LIMIT,
+        )
     };
     let message = &messages()[0];
     assert!(
         codec(&old, &new)
-            .open(&codec(&new, &old).seal(message))
+            .open(&codec(&new, &old).seal(None, message))
             .is_ok()
     );
     assert!(
         codec(&new, &old)
-            .open(&codec(&old, &new).seal(message))
+            .open(&codec(&old, &new).seal(None, message))
             .is_ok()
     );
     assert!(Keyring::new(old.clone(), [old]).is_err());
@@ -207,11 +223,11 @@ fn a_second_key_is_accepted_while_keys_change() {
 /// A frame's length is bounded before its tag can be known.
 #[test]
 fn announced_lengths_are_bounded() {
-    let frame = codec(1).seal(&messages()[10]);
+    let frame = codec(1).seal(None, &messages()[10]);
     assert_eq!(frame_len(&frame[..HEADER_LEN], LIMIT), Ok(frame.len()));
     assert!(frame_len(&frame[..HEADER_LEN], frame.len() - 1).is_err());
     let mut huge = frame.to_vec();
-    huge[28..32].copy_from_slice(&[0xff; 4]);
+    huge[32..36].copy_from_slice(&[0xff; 4]);
     assert!(matches!(
         frame_len(&huge, LIMIT),
         Err(FrameError::TooLong { .. })
@@ -222,10 +238,10 @@ fn announced_lengths_are_bounded() {
 
 /// Seals any body under any kind, as a peer with the key but of another mind would.
 fn sealed(kind: u8, body: &[u8]) -> Bytes {
-    let mut frame = codec(1).seal(&Message::Token(Bytes::new())).to_vec();
+    let mut frame = codec(1).seal(None, &Message::Token(Bytes::new())).to_vec();
     frame.truncate(HEADER_LEN);
     frame[5] = kind;
-    frame[28..32].copy_from_slice(&u32::try_from(body.len()).expect("short").to_be_bytes());
+    frame[32..36].copy_from_slice(&u32::try_from(body.len()).expect("short").to_be_bytes());
     frame.extend_from_slice(body);
     let tag = blake3::keyed_hash(&[7; 32], &frame);
     frame.extend_from_slice(tag.as_bytes());
@@ -309,22 +325,40 @@ fn bodies_that_make_no_sense_are_named() {
 
 proptest! {
     #[test]
-    fn any_sealed_body_is_read_or_refused(kind in 0u8..10, body in prop::collection::vec(any::<u8>(), 0..80)) {
+    fn any_sealed_body_is_read_or_refused(
+        kind in 0u8..10,
+        fields in prop::collection::vec(
+            (0u8..12, prop::sample::select(vec![0usize, 1, 4, 8, 12, 20, 21]), any::<u8>()),
+            0..5,
+        ),
+        cut in 0usize..4,
+    ) {
+        let mut body = Vec::new();
+        for (code, length, fill) in fields {
+            body.push(code);
+            body.extend(u32::try_from(length).expect("short").to_be_bytes());
+            body.extend(std::iter::repeat_n(fill % 4, length));
+        }
+        body.truncate(body.len().saturating_sub(cut.saturating_sub(2)));
         // It must not panic, and what it reads says the same again.
         if let Ok(opened) = codec(2).open(&sealed(kind, &body)) {
-            let again = codec(2).open(&codec(1).seal(&opened.message)).expect("a message");
+            let again = codec(2).open(&codec(1).seal(None, &opened.message)).expect("a message");
             prop_assert_eq!(again.message, opened.message);
         }
     }
 
+    /// The start of a proper header, so that more than the magic number is looked at.
     #[test]
-    fn any_bytes_are_refused(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-        prop_assert!(codec(2).open(&bytes.into()).is_err());
+    fn any_bytes_are_refused(bytes in prop::collection::vec(any::<u8>(), 0..200), known in 0usize..40) {
+        let mut frame = codec(1).seal(None, &Message::Token(Bytes::new())).to_vec();
+        frame.truncate(known);
+        frame.extend(bytes);
+        prop_assert!(codec(2).open(&frame.into()).is_err());
     }
 }
 
 #[test]
 fn a_frame_is_its_body_header_and_tag() {
-    let frame = codec(1).seal(&Message::Token(Bytes::from(vec![0; 1000])));
+    let frame = codec(1).seal(None, &Message::Token(Bytes::from(vec![0; 1000])));
     assert_eq!(frame.len(), HEADER_LEN + 5 + 1000 + TAG_LEN);
 }

@@ -75,9 +75,9 @@ fn every_policy_settles_in_a_local_optimum() {
     );
 }
 
-/// Loss and duplication cost time, never a rule; the harness checks the rules at every step.
+/// Loss, duplication and reordering cost time, never a rule; the harness checks the rules at every step.
 #[test]
-fn loss_and_duplication_stop_nothing() {
+fn loss_duplication_and_reordering_stop_nothing() {
     for seed in 0..40 {
         for policy in POLICIES {
             let mut world = World::new(&Settings {
@@ -90,6 +90,7 @@ fn loss_and_duplication_stop_nothing() {
             });
             world.loss = 15;
             world.duplication = 15;
+            world.reordering = 30;
             world.mint(server(1));
             let settled = world.run(Duration::from_secs(3600), World::settled);
             assert!(settled, "seed {seed} {policy}: the token did not go on");

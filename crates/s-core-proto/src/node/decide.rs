@@ -3,7 +3,6 @@
 use alloc::vec::Vec;
 
 use s_core_model::{Levels, Rate, ServerId, ServerIndex};
-use s_core_token::VisitReport;
 
 use super::Node;
 use super::holding::{Attempt, Cost, Offer, Peer, Phase};
@@ -14,7 +13,7 @@ use crate::time::Instant;
 impl<L: Levels> Node<L> {
     /// Eq. 3.1 for the VM here, Eq. 3.2 for each server with a peer.
     ///
-    /// Peers that were not found may be anywhere. A gain counts only if it exceeds the migration
+    /// Peers that were not found, or not looked for, may be anywhere. A gain counts only if it exceeds the migration
     /// cost even if the move took the VM from beside all of them to the far end of the data centre.
     pub(super) fn decide(&mut self, now: Instant) {
         let Some(holding) = &mut self.state.holding else {
@@ -29,18 +28,11 @@ impl<L: Levels> Node<L> {
             .filter_map(|peer| Some((index(peer)?, peer.rate)))
             .collect();
         let lost = holding.peers.iter().filter(|peer| index(peer).is_none());
-        let lost: Rate = lost.map(|peer| peer.rate).sum();
+        let lost = holding.uncounted + lost.map(|peer| peer.rate).sum();
         let farthest = config.model.weights().path_cost(levels.max_level());
         let at_stake = 2.0 * lost.bytes_per_second() * farthest;
         let evaluation = &mut self.evaluation;
         evaluation.evaluate(&config.model, self.here, at.iter().copied());
-        let report = VisitReport {
-            load: evaluation.load(),
-            greatest_pair_reduction: evaluation.greatest_pair_reduction(),
-        };
-        if let Some(statistic) = config.policy.statistic(&report) {
-            holding.token.set_own_statistic(statistic);
-        }
         let threshold = config.migration_cost.threshold(evaluation.cost()) + at_stake;
         let mut offers: Vec<Offer> = evaluation
             .worthwhile(threshold, config.target_choice)

@@ -3,8 +3,8 @@
 use alloc::vec::Vec;
 
 use bytes::Bytes;
-use s_core_model::{Level, Levels, ServerId, VmId};
-use s_core_token::{Mark, Token, TokenView};
+use s_core_model::{Level, Levels, Rate, ServerId, VmId};
+use s_core_token::{Mark, Token, TokenView, VisitReport};
 
 use super::Node;
 use super::holding::{Attempt, Holding, Phase};
@@ -41,6 +41,7 @@ impl<L: Levels> Node<L> {
         self.state.holding = Some(Holding {
             token,
             peers: Vec::new(),
+            uncounted: Rate::ZERO,
             phase,
         });
     }
@@ -62,6 +63,9 @@ impl<L: Levels> Node<L> {
             }
         };
         let mark = view.mark();
+        if !self.is_plausible(sender, mark) {
+            return;
+        }
         if mark <= self.state.highest {
             let verdict = if mark == self.state.accepted {
                 TokenVerdict::Accepted
@@ -78,12 +82,7 @@ impl<L: Levels> Node<L> {
         let token = Token::decode(&view);
         self.accept(mark);
         self.answer(sender, ack(mark, TokenVerdict::Accepted));
-        if let Some(old) = self.state.holding.take() {
-            self.report(Report::Superseded {
-                mark: old.token.mark(),
-                by: mark,
-            });
-        }
+        self.drop_token(mark);
         self.hold(token, Phase::Measuring { until: now });
         self.begin_visit(now);
     }
@@ -101,28 +100,39 @@ impl<L: Levels> Node<L> {
         self.state.accepted = mark;
     }
 
-    /// The holder's own level and its peers' levels (4.1), and then the next VM.
+    /// The holder's own level and statistic and its peers' levels (4.1), and then the next VM.
     pub(super) fn finish_visit(&mut self, now: Instant, server: ServerId, migrated: bool) {
-        let levels = self.config.model.levels();
+        let config = &*self.config;
+        let levels = config.model.levels();
         let Some(holding) = &mut self.state.holding else {
             return;
         };
         let here = levels.index_of(server).unwrap_or(self.here);
         let token = &mut holding.token;
         let mut own = Level::ZERO;
+        let mut report = VisitReport {
+            load: holding.uncounted,
+            greatest_pair_reduction: 0.0,
+        };
         for peer in &holding.peers {
+            report.load = report.load + peer.rate;
             if let Some(there) = peer.server.and_then(|server| levels.index_of(server)) {
                 let level = levels.level(here, there);
                 own = own.max(level);
                 if let Some(position) = token.position_of(peer.vm) {
                     token.raise_level(position, level);
                 }
+                let reduction = 2.0 * config.model.pair_cost(peer.rate, here, there);
+                report.greatest_pair_reduction = report.greatest_pair_reduction.max(reduction);
             } else {
                 // How far away it is, is unknown: the level recorded before stands.
                 own = own.max(token.level(token.holder()));
             }
         }
         token.set_own_level(own);
+        if let Some(statistic) = config.policy.statistic(&report) {
+            token.set_own_statistic(statistic);
+        }
         self.go_on(now, migrated);
     }
 
@@ -144,7 +154,7 @@ impl<L: Levels> Node<L> {
         };
         let token = &mut holding.token;
         let round = token.round();
-        let migrations = token.migrations() + u32::from(migrated);
+        let migrations = token.migrations().saturating_add(migrated.into());
         let step = token.pass(&*self.config.policy, migrated);
         let quiet_rounds = token.quiet_rounds();
         if step.new_round {
@@ -176,6 +186,15 @@ impl<L: Levels> Node<L> {
 
     /// Asks everybody for the next VM, which was `moved` times not where it was sought.
     fn seek(&mut self, now: Instant, moved: u8) {
+        let next = self
+            .state
+            .holding
+            .as_ref()
+            .map(|holding| holding.token.holder_id());
+        if next.is_some_and(|vm| self.state.hosted.contains_key(&vm)) {
+            // It has come here meanwhile.
+            return self.hand_on(now);
+        }
         let query = self.next_query();
         let until = now + self.config.timing.answer;
         let Some(holding) = &mut self.state.holding else {
@@ -204,7 +223,7 @@ impl<L: Levels> Node<L> {
             let (to, message) = location_request(*query, vm, None);
             self.send(to, message);
         } else {
-            // No token with this VM's mark has left: the mark need not be given up.
+            // No token with this mark has left: the mark need not be given up.
             self.skip(now, WhySkipped::NotFound);
         }
     }
@@ -277,16 +296,21 @@ impl<L: Levels> Node<L> {
                 self.state.holding = None;
                 self.report(Report::Passed { vm, server });
             }
-            // The answerer has seen a higher mark than the token's, so the token is dropped.
+            // It saw this very mark before it was started again, and will not act on it.
+            TokenVerdict::Stale(highest) if highest == mark => {
+                self.give_up(now, WhySkipped::Forgotten(server));
+            }
+            // It has seen a higher mark than the token's, so the token is dropped.
             TokenVerdict::Stale(highest) => self.raise(highest),
-            TokenVerdict::NotHosted => {
+            // A copy of the token may be on its way there, and find the VM arrived: the next one
+            // to get the token, if it is the same VM, gets it in a new epoch.
+            TokenVerdict::NotHosted if moved < self.config.bounds.attempts => {
                 self.state.locations.forget(vm);
-                if moved < self.config.bounds.attempts {
+                if self.new_epoch() {
                     self.seek(now, moved + 1);
-                } else {
-                    self.give_up(now, WhySkipped::NotFound);
                 }
             }
+            TokenVerdict::NotHosted => self.give_up(now, WhySkipped::NotFound),
             TokenVerdict::Malformed => self.give_up(now, WhySkipped::Refused(server)),
         }
     }
@@ -314,33 +338,40 @@ impl<L: Levels> Node<L> {
 
     /// Rule R2: the VM may have got the mark and be at work, so the token goes on in a new epoch, which fences it.
     fn give_up(&mut self, now: Instant, why: WhySkipped) {
-        let server = self.config.server;
-        let minted = self.state.highest.new_epoch(server);
-        let Some(holding) = &mut self.state.holding else {
-            return;
-        };
-        self.state.locations.forget(holding.token.holder_id());
-        match minted {
-            Some(mark) => {
-                holding.token.set_mark(mark);
-                self.raise(mark);
-                self.skip(now, why);
-            }
-            None => {
-                self.state.holding = None;
-                let why = BadToken::MarksExhausted;
-                self.report(Report::BadToken { from: server, why });
-            }
+        if let WhySkipped::NoAcknowledgement(server) = why {
+            self.state.locations.forget_server(server);
+        }
+        if self.new_epoch() {
+            self.skip(now, why);
         }
     }
 
-    /// On to the VM after the next, as if the next had been visited.
+    /// Mints a new epoch for the token that is held; drops the token if none is left.
+    fn new_epoch(&mut self) -> bool {
+        let server = self.config.server;
+        let minted = self.state.highest.new_epoch(server);
+        let Some(holding) = &mut self.state.holding else {
+            return false;
+        };
+        if let Some(mark) = minted {
+            holding.token.set_mark(mark);
+            self.raise(mark);
+        } else {
+            self.state.holding = None;
+            let why = BadToken::MarksExhausted;
+            self.report(Report::BadToken { from: server, why });
+        }
+        minted.is_some()
+    }
+
+    /// On to the VM after the next, as if the next had been visited; but the round is not quiet.
     fn skip(&mut self, now: Instant, why: WhySkipped) {
-        if let Some(holding) = &self.state.holding {
+        if let Some(holding) = &mut self.state.holding {
             let vm = holding.token.holder_id();
+            holding.token.unsettle();
+            self.state.locations.forget(vm);
             self.report(Report::Skipped { vm, why });
-            self.choose_next(false);
-            self.hand_on(now);
+            self.go_on(now, false);
         }
     }
 }

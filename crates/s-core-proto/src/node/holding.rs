@@ -17,6 +17,8 @@ use crate::time::Instant;
 pub(super) struct Holding {
     pub(super) token: Token,
     pub(super) peers: Vec<Peer>,
+    /// The rate of the peers beyond the bound on peers.
+    pub(super) uncounted: Rate,
     pub(super) phase: Phase,
 }
 
@@ -89,12 +91,8 @@ pub(super) enum Phase {
         cost_before: Cost,
         attempt: Attempt,
     },
-    /// The holder is on its way.
-    Migrating {
-        offer: Offer,
-        cost_before: Cost,
-        until: Instant,
-    },
+    /// The holder is on its way: see [`InFlight`].
+    Migrating { until: Instant },
     /// The next VM is known; the token rests.
     Resting { until: Instant },
     /// The next VM's server is asked for.
@@ -122,10 +120,18 @@ impl Holding {
                 (attempt.until, TimerKind::Location)
             }
             Phase::Asking { attempt, .. } => (attempt.until, TimerKind::Capacity),
-            Phase::Migrating { until, .. } => (*until, TimerKind::Migration),
+            Phase::Migrating { until } => (*until, TimerKind::Migration),
             Phase::Resting { until } => (*until, TimerKind::Rest),
             Phase::Handing { attempt, .. } => (attempt.until, TimerKind::Acknowledgement),
         }
+    }
+
+    /// Whether the holder is still to be decided for, and so has to be here.
+    pub(super) fn is_deciding(&self) -> bool {
+        matches!(
+            self.phase,
+            Phase::Measuring { .. } | Phase::Locating { .. } | Phase::Asking { .. }
+        )
     }
 
     pub(super) fn is_migrating(&self) -> bool {
@@ -133,10 +139,12 @@ impl Holding {
     }
 }
 
-/// A migration that the driver has been told to make. It outlives the token under which it was decided.
+/// A migration that the driver has been told to make, until it says how it ended. It outlives the
+/// visit in which it was decided, and the token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct InFlight {
     pub(super) vm: VmId,
-    pub(super) target: ServerId,
+    pub(super) offer: Offer,
+    pub(super) cost_before: Cost,
     pub(super) mark: Mark,
 }

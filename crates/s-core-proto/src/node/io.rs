@@ -194,6 +194,18 @@ pub enum Report {
         /// A higher mark that was seen.
         by: Mark,
     },
+    /// A VM that runs here gets no slot, because the token is as large as it may be.
+    TokenFull {
+        /// The VM.
+        vm: VmId,
+    },
+    /// A message was ignored because its mark is beyond all that can have been used.
+    ImplausibleMark {
+        /// The server that sent it.
+        from: ServerId,
+        /// The mark.
+        mark: Mark,
+    },
     /// A token was minted.
     Minted {
         /// Its mark.
@@ -232,14 +244,16 @@ pub enum WhyStayed {
     },
     /// Another migration is still under way here.
     Busy,
-    /// An earlier migration of it ended without a known outcome.
+    /// It is not here any more: somebody else moved or stopped it during the visit.
+    Gone,
+    /// An earlier migration of it ended without a known outcome, and it has been listed here ever since.
     Blocked,
     /// The migration was tried and failed; it runs on here.
     MigrationFailed {
         /// Where it should have gone.
         target: ServerId,
     },
-    /// The migration was tried and nobody knows how it ended; it is not touched again until it is seen here.
+    /// The migration was tried and nobody knows how it ended; it is left alone as long as it is listed here.
     OutcomeUnknown {
         /// Where it should have gone.
         target: ServerId,
@@ -255,6 +269,8 @@ pub enum WhySkipped {
     NoAcknowledgement(ServerId),
     /// Its server refuses the token as malformed.
     Refused(ServerId),
+    /// Its server has had the token before and does not have it any more: it was started again.
+    Forgotten(ServerId),
 }
 
 /// What is wrong with a token.

@@ -17,17 +17,24 @@ impl<L: Levels> Node<L> {
         let Some(holding) = &mut self.state.holding else {
             return;
         };
+        // VMs that were born here get a slot.
+        let mut full = None;
         for vm in self.state.hosted.keys() {
-            if holding.token.position_of(*vm).is_none() {
-                // A VM that was born here. It fails only when the token is full.
-                let _ = holding.token.insert(*vm, self.config.token_limits);
+            if holding.token.position_of(*vm).is_none()
+                && holding.token.insert(*vm, self.config.token_limits).is_err()
+            {
+                full = Some(*vm);
             }
         }
         let (vm, mark) = (holding.token.holder_id(), holding.token.mark());
         holding.peers.clear();
+        holding.uncounted = Rate::ZERO;
         holding.phase = Phase::Measuring {
             until: now + self.config.timing.measurement,
         };
+        if let Some(vm) = full {
+            self.report(Report::TokenFull { vm });
+        }
         self.report(Report::Holding { vm, mark });
         self.actions.push_back(Action::Measure(vm));
     }
@@ -43,9 +50,8 @@ impl<L: Levels> Node<L> {
         if !waited_for {
             return;
         }
-        holding.peers = known_peers(peers, self.config.bounds.peers, |peer| {
-            peer != vm && holding.token.position_of(peer).is_some()
-        });
+        let known = |peer| peer != vm && holding.token.position_of(peer).is_some();
+        (holding.peers, holding.uncounted) = known_peers(peers, self.config.bounds.peers, known);
         for peer in &mut holding.peers {
             if self.state.hosted.contains_key(&peer.vm) {
                 peer.server = Some(here);
@@ -57,8 +63,9 @@ impl<L: Levels> Node<L> {
         if holding.peers.is_empty() {
             return self.stay(now, WhyStayed::NoTraffic);
         }
-        let first_query = QueryId::new(self.state.last_query + 1);
-        self.state.last_query += holding.peers.len() as u64;
+        let last_query = &mut self.state.last_query;
+        let first_query = QueryId::new(last_query.wrapping_add(1));
+        *last_query = last_query.wrapping_add(holding.peers.len() as u64);
         holding.phase = Phase::Locating {
             first_query,
             attempt: Attempt {
@@ -75,12 +82,13 @@ impl<L: Levels> Node<L> {
         let Some(holding) = &self.state.holding else {
             return;
         };
-        let requests: Vec<_> = (first_query.get()..)
+        let requests: Vec<_> = (0..)
             .zip(&holding.peers)
             .filter(|(_, peer)| peer.server.is_none())
-            .map(|(query, peer)| {
+            .map(|(number, peer)| {
+                let query = QueryId::new(first_query.get().wrapping_add(number));
                 let hint = self.state.locations.get(peer.vm).filter(|_| use_hints);
-                location_request(QueryId::new(query), peer.vm, hint)
+                location_request(query, peer.vm, hint)
             })
             .collect();
         for (to, message) in requests {
@@ -118,7 +126,7 @@ impl<L: Levels> Node<L> {
                     peer.server = server;
                     return self.decide_if_located(now);
                 }
-                peer.redirects += 1;
+                peer.redirects = peer.redirects.saturating_add(1);
                 peer.redirects < bound
             }
             Phase::Seeking {
@@ -131,7 +139,7 @@ impl<L: Levels> Node<L> {
                     let moved = *moved;
                     return self.send_token(now, sender, moved);
                 }
-                *redirects += 1;
+                *redirects = redirects.saturating_add(1);
                 *redirects < bound
             }
             _ => return,
@@ -187,6 +195,7 @@ impl<L: Levels> Node<L> {
                     let vm = holding.token.holder_id();
                     let lost = holding.peers.iter().filter(|peer| peer.server.is_none());
                     let count = lost.count();
+                    holding.token.unsettle();
                     self.report(Report::PeersNotFound { vm, count });
                     self.decide(now);
                 }
@@ -206,12 +215,13 @@ impl<L: Levels> Node<L> {
     }
 }
 
-/// The VMs among `peers` with their rates added up, ascending; the `bound` busiest if there are more.
+/// The VMs among `peers` with their rates added up, ascending; the `bound` busiest if there are
+/// more, and the rate of the others.
 fn known_peers(
     mut peers: Vec<(VmId, Rate)>,
     bound: usize,
     known: impl Fn(VmId) -> bool,
-) -> Vec<Peer> {
+) -> (Vec<Peer>, Rate) {
     peers.retain(|(vm, rate)| !rate.is_zero() && known(*vm));
     peers.sort_by_key(|(vm, _)| *vm);
     peers.dedup_by(|next, first| {
@@ -221,9 +231,10 @@ fn known_peers(
         }
         same
     });
+    let mut others = Rate::ZERO;
     if peers.len() > bound {
         peers.sort_unstable_by_key(|(vm, rate)| (Reverse(*rate), *vm));
-        peers.truncate(bound);
+        others = peers.drain(bound..).map(|(_, rate)| rate).sum();
         peers.sort_unstable_by_key(|(vm, _)| *vm);
     }
     let peer = |(vm, rate)| Peer {
@@ -232,7 +243,7 @@ fn known_peers(
         server: None,
         redirects: 0,
     };
-    peers.into_iter().map(peer).collect()
+    (peers.into_iter().map(peer).collect(), others)
 }
 
 /// To one server if there is a hint, else to whichever hosts the VM.

@@ -37,4 +37,16 @@ impl Locations {
             self.by_age.remove(&age);
         }
     }
+
+    /// Forgets all that is remembered of a server that does not answer.
+    pub(super) fn forget_server(&mut self, server: ServerId) {
+        let by_age = &mut self.by_age;
+        self.by_vm.retain(|_, (at, age)| {
+            let keep = *at != server;
+            if !keep {
+                by_age.remove(age);
+            }
+            keep
+        });
+    }
 }

@@ -3,7 +3,7 @@
 use s_core_model::{Levels, VmId};
 
 use super::Node;
-use super::holding::{Cost, InFlight, Offer, Phase};
+use super::holding::{Cost, Holding, InFlight, Offer, Phase};
 use super::io::{Action, Outcome, Report, WhyStayed};
 use crate::message::Message;
 use crate::time::Instant;
@@ -17,17 +17,15 @@ impl<L: Levels> Node<L> {
         let vm = holding.token.holder_id();
         self.state.in_flight = Some(InFlight {
             vm,
-            target: offer.server,
+            offer,
+            cost_before,
             mark: holding.token.mark(),
         });
         holding.phase = Phase::Migrating {
-            offer,
-            cost_before,
             // The driver ends it at the deadline; this is for a driver that does not.
             until: now + deadline + deadline / 10,
         };
-        let target = offer.server;
-        let gain = offer.gain.get();
+        let (target, gain) = (offer.server, offer.gain.get());
         self.report(Report::Migrating { vm, target, gain });
         self.actions.push_back(Action::Migrate {
             vm,
@@ -41,73 +39,68 @@ impl<L: Levels> Node<L> {
         let Some(flight) = self.state.in_flight.take_if(ended) else {
             return;
         };
+        let target = flight.offer.server;
         match outcome {
             Outcome::Moved => {
                 self.state.hosted.remove(&vm);
                 let bound = self.config.bounds.locations;
-                self.state.locations.learn(vm, flight.target, bound);
+                self.state.locations.learn(vm, target, bound);
+                self.report(Report::Migrated {
+                    vm,
+                    source: self.config.server,
+                    target,
+                    gain: flight.offer.gain.get(),
+                    cost_before: flight.cost_before.get(),
+                });
             }
             Outcome::StayedHere => {
                 let mark = flight.mark;
-                self.answer(flight.target, Message::Release { mark, vm });
+                self.answer(target, Message::Release { mark, vm });
             }
             Outcome::Unknown => {
                 self.state.blocked.insert(vm);
             }
         }
         self.actions.push_back(Action::ListHosted);
-        self.end_of_migration_visit(now, flight, outcome);
-    }
-
-    /// Goes on with the visit that decided the migration, unless another token has come since.
-    fn end_of_migration_visit(&mut self, now: Instant, flight: InFlight, outcome: Outcome) {
-        let Some(holding) = &self.state.holding else {
-            return;
-        };
-        let (vm, target) = (flight.vm, flight.target);
-        let Phase::Migrating {
-            offer, cost_before, ..
-        } = &holding.phase
-        else {
-            return;
-        };
-        if holding.token.holder_id() != vm {
-            return;
-        }
-        match outcome {
-            Outcome::Moved => {
-                let report = Report::Migrated {
-                    vm,
-                    source: self.config.server,
-                    target,
-                    gain: offer.gain.get(),
-                    cost_before: cost_before.get(),
-                };
-                self.report(report);
-                self.finish_visit(now, target, true);
+        // The visit that decided it goes on, unless another token has come or time has run out.
+        let visit = |holding: &Holding| holding.is_migrating() && holding.token.holder_id() == vm;
+        if self.state.holding.as_ref().is_some_and(visit) {
+            match outcome {
+                Outcome::Moved => self.finish_visit(now, target, true),
+                Outcome::StayedHere => self.stay(now, WhyStayed::MigrationFailed { target }),
+                Outcome::Unknown => self.stay(now, WhyStayed::OutcomeUnknown { target }),
             }
-            Outcome::StayedHere => self.stay(now, WhyStayed::MigrationFailed { target }),
-            Outcome::Unknown => self.stay(now, WhyStayed::OutcomeUnknown { target }),
         }
     }
 
-    /// The driver never said how it ended.
+    /// The driver has not said how it ended. The visit is over; the migration is not, and no other
+    /// one begins here before it is.
     pub(super) fn migration_timeout(&mut self, now: Instant) {
         if let Some(flight) = self.state.in_flight {
-            self.migration_ended(now, flight.vm, Outcome::Unknown);
+            let target = flight.offer.server;
+            self.stay(now, WhyStayed::OutcomeUnknown { target });
         }
     }
 
     pub(super) fn stay(&mut self, now: Instant, why: WhyStayed) {
-        if let Some(holding) = &self.state.holding {
-            let vm = holding.token.holder_id();
-            let measured = why != WhyStayed::NotMeasured;
-            self.report(Report::Stayed { vm, why });
-            if measured {
-                self.finish_visit(now, self.config.server, false);
-            } else {
-                self.go_on(now, false);
-            }
+        let Some(holding) = &mut self.state.holding else {
+            return;
+        };
+        let vm = holding.token.holder_id();
+        // Whether the VM was asked at all: if not, the round says nothing about it.
+        let (seen, asked) = match why {
+            WhyStayed::NotMeasured | WhyStayed::Gone => (false, false),
+            WhyStayed::Busy => (true, false),
+            _ => (true, true),
+        };
+        if !asked {
+            holding.token.unsettle();
+        }
+        self.report(Report::Stayed { vm, why });
+        if seen {
+            self.finish_visit(now, self.config.server, false);
+        } else {
+            self.go_on(now, false);
         }
     }
 }

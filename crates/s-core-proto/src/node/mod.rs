@@ -14,6 +14,7 @@ mod serve;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::hash::{Hash, Hasher};
 
 use s_core_model::{Capacity, Levels, ServerId, ServerIndex, VmId};
 use s_core_token::Mark;
@@ -23,12 +24,15 @@ use crate::message::{Message, QueryId};
 use crate::time::Instant;
 
 pub use config::{Bounds, Config, Timing};
-use holding::{Holding, InFlight};
+use holding::{Holding, InFlight, Phase};
 pub use io::{
     Action, BadToken, Destination, Input, Outcome, Report, TimerKind, WhySkipped, WhyStayed,
 };
 use locations::Locations;
 use reservations::Reservations;
+
+/// How far above the highest epoch seen a new one may be.
+const EPOCHS_AHEAD: u64 = 1 << 32;
 
 /// One server's part in S-CORE: it answers other servers, and while the token is with one of its
 /// VMs, it decides for that VM and passes the token on.
@@ -73,6 +77,16 @@ impl<L> PartialEq for Node<L> {
     }
 }
 
+/// Costs in actions are finite, so equality is reflexive.
+impl<L> Eq for Node<L> {}
+
+impl<L> Hash for Node<L> {
+    fn hash<H: Hasher>(&self, hasher: &mut H) {
+        self.here.hash(hasher);
+        self.state.hash(hasher);
+    }
+}
+
 impl<L: Levels> Node<L> {
     /// A node that has seen no mark above `persisted`: the last mark of an [`Action::Persist`], or
     /// the default on the very first start.
@@ -104,6 +118,14 @@ impl<L: Levels> Node<L> {
             actions: VecDeque::new(),
             evaluation: Evaluation::default(),
         })
+    }
+
+    /// Numbers the node's queries from here on, so that no answer to one that it asked before a restart is
+    /// taken for an answer to another: for instance the time in nanoseconds.
+    #[must_use]
+    pub fn with_first_query(mut self, query: QueryId) -> Self {
+        self.state.last_query = query.get();
+        self
     }
 
     /// Tells the node what happened. Then call [`poll`](Self::poll) until it returns `None`.
@@ -164,6 +186,11 @@ impl<L: Levels> Node<L> {
     }
 
     fn received(&mut self, now: Instant, sender: ServerId, message: Message) {
+        if let Some(mark) = message.highest_mark()
+            && !self.is_plausible(sender, mark)
+        {
+            return;
+        }
         match message {
             Message::LocationRequest {
                 query,
@@ -181,7 +208,10 @@ impl<L: Levels> Node<L> {
             Message::CapacityResponse { query, answer } => {
                 self.capacity_response(now, sender, query, answer);
             }
-            Message::Release { mark, vm } => self.state.reservations.release(mark, vm),
+            Message::Release { mark, vm } => {
+                self.raise(mark);
+                self.state.reservations.release(mark, vm);
+            }
             Message::Token(bytes) => self.receive_token(now, sender, &bytes),
             Message::TokenAck { mark, verdict } => self.token_ack(now, sender, mark, verdict),
         }
@@ -211,9 +241,28 @@ impl<L: Levels> Node<L> {
         for vm in self.state.hosted.keys() {
             self.state.reservations.arrived(*vm);
             self.state.locations.forget(*vm);
-            self.state.blocked.remove(vm);
         }
+        let hosted = &self.state.hosted;
+        self.state.blocked.retain(|vm| hosted.contains_key(vm));
         self.found_here(now);
+        let gone = |holding: &Holding| {
+            holding.is_deciding() && !self.state.hosted.contains_key(&holding.token.holder_id())
+        };
+        if self.state.holding.as_ref().is_some_and(gone) {
+            self.take_offer_back();
+            self.stay(now, WhyStayed::Gone);
+        }
+    }
+
+    /// Whoever has been asked for room and will not be needed gives it to others (rule R3).
+    fn take_offer_back(&mut self) {
+        if let Some(holding) = &self.state.holding
+            && let Phase::Asking { offers, .. } = &holding.phase
+            && let Some(offer) = offers.last()
+        {
+            let (mark, vm) = (holding.token.mark(), holding.token.holder_id());
+            self.answer(offer.server, Message::Release { mark, vm });
+        }
     }
 
     /// Rules R1 and R6: a mark that was seen is never gone below, and it is durable before anything is done under it.
@@ -227,19 +276,33 @@ impl<L: Levels> Node<L> {
     /// A token whose mark is below one that was seen elsewhere is not the current one. While its
     /// holder migrates it is kept, so that the migration's end is not missed.
     fn drop_if_superseded(&mut self) {
-        let highest = self.state.highest;
-        let superseded =
-            |holding: &mut Holding| holding.token.mark() < highest && !holding.is_migrating();
-        if let Some(holding) = self.state.holding.take_if(superseded) {
-            self.report(Report::Superseded {
-                mark: holding.token.mark(),
-                by: highest,
-            });
+        let by = self.state.highest;
+        let superseded = |holding: &Holding| holding.token.mark() < by && !holding.is_migrating();
+        if self.state.holding.as_ref().is_some_and(superseded) {
+            self.drop_token(by);
         }
     }
 
+    fn drop_token(&mut self, by: Mark) {
+        self.take_offer_back();
+        if let Some(holding) = self.state.holding.take() {
+            let mark = holding.token.mark();
+            self.report(Report::Superseded { mark, by });
+        }
+    }
+
+    /// No honest server is that far ahead. A mark near the end of all marks would leave none to mint.
+    fn is_plausible(&mut self, from: ServerId, mark: Mark) -> bool {
+        let plausible =
+            mark.epoch.counter.saturating_sub(EPOCHS_AHEAD) <= self.state.highest.epoch.counter;
+        if !plausible {
+            self.report(Report::ImplausibleMark { from, mark });
+        }
+        plausible
+    }
+
     fn next_query(&mut self) -> QueryId {
-        self.state.last_query += 1;
+        self.state.last_query = self.state.last_query.wrapping_add(1);
         QueryId::new(self.state.last_query)
     }
 

@@ -11,10 +11,11 @@
 //! | 7 | 1 | reserved, 0 |
 //! | 8 | 8 | cluster id |
 //! | 16 | 4 | sender: the server's address |
-//! | 20 | 8 | counter: rises with every frame of a sender |
-//! | 28 | 4 | length n of the body |
-//! | 32 | n | body: fields as type, length, value |
-//! | 32 + n | 32 | tag: keyed BLAKE3 over all bytes before it |
+//! | 20 | 4 | receiver: the server's address, or 0 for whoever it reaches |
+//! | 24 | 8 | counter: rises with every frame of a sender |
+//! | 32 | 4 | length n of the body |
+//! | 36 | n | body: fields as type, length, value |
+//! | 36 + n | 32 | tag: keyed BLAKE3 over all bytes before it |
 //!
 //! The tag is checked before anything but the length is looked at.
 
@@ -29,9 +30,11 @@ use crate::message::Message;
 
 const MAGIC: [u8; 4] = *b"SCOR";
 const VERSION: u8 = 1;
+/// In the place of a receiver's address.
+const ANYBODY: u32 = 0;
 
 /// Length of the part of a frame that comes before the body.
-pub const HEADER_LEN: usize = 32;
+pub const HEADER_LEN: usize = 36;
 /// Length of the tag that ends a frame.
 pub const TAG_LEN: usize = 32;
 /// What a frame adds to the body of its message.
@@ -112,6 +115,8 @@ pub struct KeyringError(pub KeyId);
 
 /// Seals and opens frames for one server of one cluster.
 ///
+/// Seal with one codec per server: a clone goes on counting from where it was cloned.
+///
 /// ```
 /// use s_core_model::{ServerId, VmId};
 /// use s_core_proto::wire::{Cluster, Codec, Key, KeyId, Keyring};
@@ -122,7 +127,7 @@ pub struct KeyringError(pub KeyId);
 /// let bob = Codec::new(Cluster(1), ServerId::new(2), keyring, 1 << 20);
 ///
 /// let question = Message::LocationRequest { query: QueryId::new(1), vm: VmId::new(9), directed: false };
-/// let frame = alice.seal(&question);
+/// let frame = alice.seal(None, &question); // to whoever it reaches
 /// let opened = bob.open(&frame)?;
 /// assert_eq!((opened.sender, opened.message), (ServerId::new(1), question));
 ///
@@ -181,12 +186,12 @@ impl Codec {
         self.max_frame
     }
 
-    /// Encodes a message and adds header and tag.
+    /// Encodes a message and adds header and tag; `receiver` is the one server that shall accept it, if it is one.
     ///
     /// # Panics
     ///
     /// If a token message is longer than 4 GiB, which no token is.
-    pub fn seal(&mut self, message: &Message) -> Bytes {
+    pub fn seal(&mut self, receiver: Option<ServerId>, message: &Message) -> Bytes {
         self.counter += 1;
         let key = self.keyring.active();
         let mut frame = BytesMut::with_capacity(FRAME_OVERHEAD + body::encoded_len(message));
@@ -197,6 +202,7 @@ impl Codec {
         frame.put_u8(0);
         frame.put_u64(self.cluster.0);
         frame.put_u32(self.server.get());
+        frame.put_u32(receiver.map_or(ANYBODY, ServerId::get));
         frame.put_u64(self.counter);
         let length = u32::try_from(body::encoded_len(message)).expect("a message is below 4 GiB");
         frame.put_u32(length);
@@ -238,10 +244,18 @@ impl Codec {
         if signed[7] != 0 {
             return Err(FrameError::ReservedByte(signed[7]));
         }
+        let sender = ServerId::new(be_u32(&signed[16..20]));
+        if sender == self.server {
+            return Err(FrameError::OwnFrame);
+        }
+        let receiver = be_u32(&signed[20..24]);
+        if receiver != ANYBODY && receiver != self.server.get() {
+            return Err(FrameError::OtherReceiver(ServerId::new(receiver)));
+        }
         let body = frame.slice(HEADER_LEN..length - TAG_LEN);
         Ok(Opened {
-            sender: ServerId::new(be_u32(&signed[16..20])),
-            counter: be_u64(&signed[20..28]),
+            sender,
+            counter: be_u64(&signed[24..32]),
             message: body::decode(signed[5], &body)?,
         })
     }
@@ -263,7 +277,7 @@ pub fn frame_len(start: &[u8], max_frame: usize) -> Result<usize, FrameError> {
     if header[4] != VERSION {
         return Err(FrameError::UnknownVersion(header[4]));
     }
-    let length = be_u32(&header[28..32]) as usize;
+    let length = be_u32(&header[32..36]) as usize;
     match length.checked_add(FRAME_OVERHEAD) {
         Some(length) if length <= max_frame => Ok(length),
         _ => Err(FrameError::TooLong { length, max_frame }),
@@ -320,6 +334,12 @@ pub enum FrameError {
     /// Properly sealed, for another cluster.
     #[error("sealed for cluster {}", .0.0)]
     OtherCluster(Cluster),
+    /// Properly sealed, by this very server: a frame that came back.
+    #[error("sealed by this server itself")]
+    OwnFrame,
+    /// Properly sealed, for another server.
+    #[error("sealed for server {0}")]
+    OtherReceiver(ServerId),
     /// A reserved byte is not zero.
     #[error("reserved byte is {0}, not 0")]
     ReservedByte(u8),

@@ -5,6 +5,8 @@
     reason = "each test file uses its part of the harness"
 )]
 
+pub mod lead;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -85,6 +87,7 @@ pub struct World {
     /// In percent, of every message.
     pub loss: u32,
     pub duplication: u32,
+    pub reordering: u32,
     pub draw: Draw,
     wire: VecDeque<(ServerId, ServerId, Message)>,
     marks_acted_on: BTreeSet<Mark>,
@@ -120,6 +123,7 @@ impl World {
             persisted: BTreeMap::new(),
             loss: 0,
             duplication: 0,
+            reordering: 0,
             draw,
             wire: VecDeque::new(),
             marks_acted_on: BTreeSet::new(),
@@ -170,7 +174,7 @@ impl World {
             if until(self) {
                 return true;
             }
-            if let Some((from, to, message)) = self.wire.pop_front() {
+            if let Some((from, to, message)) = self.next_message() {
                 self.deliver(from, to, message);
                 continue;
             }
@@ -198,6 +202,17 @@ impl World {
     pub fn migrations(&self) -> usize {
         let moved = |(_, report): &&(ServerId, Report)| matches!(report, Report::Migrated { .. });
         self.reports.iter().filter(moved).count()
+    }
+
+    /// Any message on the wire may come first, now and then.
+    fn next_message(&mut self) -> Option<(ServerId, ServerId, Message)> {
+        let count = u32::try_from(self.wire.len()).expect("few");
+        let first = if count > 1 && self.draw.below(100) < self.reordering {
+            self.draw.below(count)
+        } else {
+            0
+        };
+        self.wire.remove(first as usize)
     }
 
     fn deliver(&mut self, from: ServerId, to: ServerId, message: Message) {

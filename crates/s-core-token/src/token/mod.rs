@@ -96,9 +96,15 @@ impl Token {
     }
 
     /// Whether this round may pass a VM over, because since its begin a level was raised, a slot
-    /// inserted or the order changed.
+    /// inserted or the order changed, or if a VM [could not be asked](Token::unsettle).
     pub const fn is_unsettled(&self) -> bool {
         self.unsettled
+    }
+
+    /// Makes this round one that cannot be [quiet](Token::quiet_rounds), because a VM was handed the
+    /// token, or was to be, and could not be asked whether it wants to migrate.
+    pub const fn unsettle(&mut self) {
+        self.unsettled = true;
     }
 
     /// The number of slots, at least 1.
