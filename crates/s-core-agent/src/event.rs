@@ -33,7 +33,9 @@ pub enum Event {
 
 /// Is told every event of an agent, in order, on the agent's main thread: it must return at once.
 #[derive(Clone)]
-pub struct Observer(Arc<dyn Fn(ServerId, &Event) + Send + Sync>);
+pub struct Observer(Arc<Observe>);
+
+type Observe = dyn Fn(ServerId, &Event) + Send + Sync;
 
 impl Observer {
     /// An observer that calls this with the agent's server and the event.

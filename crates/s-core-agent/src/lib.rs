@@ -1,4 +1,73 @@
-//! placeholder
+//! The S-CORE agent of one host's control domain: threads and sockets that drive a [`Node`](s_core_proto::Node).
+//!
+//! It reads how much the host's VMs talk, answers other servers' questions, and when the token is with one of its
+//! VMs, decides for it, migrates it live and passes the token on (thesis chapter 4).
+//!
+//! ```
+//! use std::sync::Arc;
+//! use s_core_agent::{Agent, AgentConfig, lab_key};
+//! use s_core_backend::emulated::{DataCentre, EmulatedServer, EmulatedVm};
+//! use s_core_model::{CostModel, LinkWeights, ServerId};
+//! use s_core_proto::{Config, wire::Keyring};
+//! use s_core_token::PolicyKind;
+//! use s_core_topology::LocationTable;
+//!
+//! # let state = tempfile::tempdir()?;
+//! # let state_dir = state.path();
+//! // Two servers in two racks; the agent is for the first. A real host has `s_core_backend::xl` and `ovs`.
+//! let [here, there]: [ServerId; 2] = ["127.79.0.1".parse()?, "127.79.0.2".parse()?];
+//! let vm = EmulatedVm { id: "10.1.0.1".parse()?, server: here, memory_mib: 512, name: "web".into() };
+//! let server = |id| EmulatedServer { id, vm_slots: 2, memory_mib: 2048 };
+//! let data_centre = DataCentre::builder().build([server(here), server(there)], [vm], [])?;
+//!
+//! let locations = LocationTable::new([(here, "a1/r1"), (there, "a1/r2")])?;
+//! let model = CostModel::new(LinkWeights::new([1.0, 2.7])?, Arc::new(locations))?;
+//! let node = Config::new(here, model, PolicyKind::Distributed.build().into());
+//! let config = AgentConfig::new(node, Keyring::new(lab_key(), [])?, state_dir);
+//!
+//! let hypervisor = Arc::new(data_centre.hypervisor(here)?);
+//! let agent = Agent::start(config, hypervisor, Box::new(data_centre.flows(here)?))?;
+//! assert_eq!(agent.status()?.server, here);
+//! agent.shutdown();
+//! agent.join()?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # The types to know
+//!
+//! - [`Agent`], [`AgentConfig`], [`AgentHandle`]: start, ask and stop an agent; an [`Observer`] is told each [`Event`].
+//! - [`ConfigFile`]: the same from a TOML file, for Xen and Open vSwitch.
+//! - [`embedded`]: a whole data centre of agents on one machine.
+//! - [`read_key_file`]: the secret that the agents of a cluster share.
+//!
+//! # Threads
+//!
+//! | thread | does | bound |
+//! |---|---|---|
+//! | main | owns the node; stores marks, sends datagrams | 1,024 messages wait, datagrams beyond are dropped |
+//! | network | reads UDP and TCP, opens frames | [`NetworkLimits`] |
+//! | deliver | sends tokens over TCP, a connection each | 16 tokens wait |
+//! | flows | reads the switch at an interval | [`FlowSettings`] |
+//! | inventory | asks the hypervisor what runs here | one request waits |
+//! | migrate | one migration at a time | the node's deadline |
+//!
+//! # What strangers can do
+//!
+//! Nothing of a frame is looked at before its seal is checked, but for its length, which is bounded. Buffers grow
+//! as bytes come. Connections are few, and those that matter least go first; each has deadlines. What is
+//! refused is counted ([`AgentStatus::refused`]) and logged at most every 10 s for each reason.
+//!
+//! # A disk that is full
+//!
+//! A mark that cannot be stored stops what would have been done under it, and only that (rule R1): locations are told
+//! still. Before the next thing that needs a mark, it is tried again.
+//!
+//! # What it does not do
+//!
+//! It sets up no flow rules and no interception of packets to VMs, rotates no logs (it uses `tracing`; the program
+//! brings the subscriber), and does not yet find a token again that was lost: one that the agent holds when it is
+//! stopped is gone. It runs on Unix only.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod agent;
 mod clock;
@@ -31,3 +100,8 @@ pub use mark_file::MarkFileError;
 pub use observe::{Observation, ObserveError, ObservedVm, observe};
 pub use signals::on_termination;
 pub use status::AgentStatus;
+
+/// Runs the README's example with the tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -1,4 +1,8 @@
 //! What is wrong with a configuration is said with its place.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that panics says where; clippy.toml exempts only test functions"
+)]
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;

@@ -1,4 +1,8 @@
 //! One agent, spoken to from outside.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that panics says where; clippy.toml exempts only test functions"
+)]
 
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
@@ -247,7 +251,7 @@ fn nothing_is_done_under_a_mark_that_cannot_be_stored() {
         TcpStream::connect(bench.target)
             .unwrap()
             .write_all(frame)
-            .unwrap()
+            .unwrap();
     };
     deliver(&codec.seal(None, &message));
     let seen = bench.wait_for(|event| matches!(event, Event::MarkNotStored { .. }));

@@ -1,0 +1,247 @@
+//! dom0-agent as its users run it.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that panics says where; clippy.toml exempts only test functions"
+)]
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+use s_core_sim::snapshot::Snapshot;
+
+fn program() -> PathBuf {
+    // The examples lie beside the directory of the tests.
+    let mut dir = std::env::current_exe().unwrap();
+    dir.pop();
+    dir.pop();
+    dir.join("examples/dom0-agent")
+}
+
+fn dom0_agent(args: &[&str]) -> Output {
+    Command::new(program()).args(args).output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+#[test]
+fn the_embedded_data_centre_settles_and_its_files_agree() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("run");
+    let began = Instant::now();
+    let output = dom0_agent(&[
+        "--seed",
+        "3",
+        "--policy",
+        "load-aware",
+        "--out",
+        out.to_str().unwrap(),
+    ]);
+    let said = text(&output.stdout);
+    assert!(output.status.success(), "{said}{}", text(&output.stderr));
+    assert!(began.elapsed() < Duration::from_secs(20));
+    assert!(
+        said.contains("Settled after") && said.contains("Initial cost"),
+        "{said}"
+    );
+    assert!(!said.contains('\x1b'), "not a terminal: {said}");
+
+    let summary: serde_json::Value =
+        serde_json::from_slice(&fs::read(out.join("summary.json")).unwrap()).unwrap();
+    let cost = |snapshot: &Snapshot| {
+        snapshot
+            .cost_model()
+            .total_cost(snapshot.allocation(), snapshot.traffic())
+    };
+    let agrees = |part: &str, recomputed: f64| {
+        let told = summary[part].as_f64().unwrap();
+        assert!(
+            (told - recomputed).abs() <= 1e-9 * told,
+            "{part}: {told}, {recomputed}"
+        );
+    };
+    let before = Snapshot::read(out.join("snapshot-before")).unwrap();
+    let after = Snapshot::read(out.join("snapshot-after")).unwrap();
+    agrees("initial_cost", cost(&before));
+    agrees("final_cost", cost(&after));
+    assert!(cost(&after) < cost(&before));
+
+    // Migration by migration from before to after, as the rows say.
+    let mut allocation = before.allocation().clone();
+    let rows = fs::read_to_string(out.join("migrations.csv")).unwrap();
+    for row in rows.lines().skip(1) {
+        let fields: Vec<_> = row.split(',').collect();
+        let vm = allocation.vm_index(fields[1].parse().unwrap()).unwrap();
+        let target = allocation.server_index(fields[3].parse().unwrap()).unwrap();
+        let source = allocation.migrate(vm, target).unwrap();
+        assert_eq!(allocation.server_at(source).to_string(), fields[2]);
+        let recomputed = before
+            .cost_model()
+            .total_cost(&allocation, before.traffic());
+        let told: f64 = fields[5].parse().unwrap();
+        assert!((told - recomputed).abs() <= 1e-9 * told, "{row}");
+    }
+    assert_eq!(&allocation, after.allocation());
+    let placement = fs::read_to_string(out.join("placement.csv")).unwrap();
+    for row in placement.lines().skip(1) {
+        let (vm, server) = row.split_once(',').unwrap();
+        assert_eq!(
+            after.allocation().server_of(vm.parse().unwrap()),
+            server.parse().ok()
+        );
+    }
+}
+
+#[test]
+fn calls_that_are_wrong() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("diary.txt"), "dear").unwrap();
+    let foreign = dir.path().to_str().unwrap();
+    let check = |args: &[&str], code, wanted: &str| {
+        let output = dom0_agent(args);
+        let said = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{args:?}: {said}");
+        assert!(said.contains(wanted), "{args:?}: {said}");
+    };
+    check(&["--servers", "1"], 2, "choose 2 to 64");
+    check(&["--vms", "0"], 2, "choose 1 to 64");
+    check(&["--vms", "x"], 2, "invalid value");
+    check(&["--policy", "best"], 2, "round-robin");
+    check(&["--target-choice", "worst"], 2, "first-fit");
+    check(&["--migration-cost", "-1"], 2, "");
+    check(&["--migration-cost", "120%"], 2, "between 0 and 1");
+    check(&["--colour"], 2, "--colour");
+    check(&["--config", "x", "--vms", "2"], 2, "--config");
+    check(&["--out", foreign], 1, "name another");
+    check(&["--config", "/none"], 1, "/none: cannot be read");
+    check(&["check-config", "/none"], 1, "/none: cannot be read");
+    check(
+        &["capture", "--config", "/none", "--out", foreign],
+        1,
+        "/none",
+    );
+}
+
+#[test]
+fn help_shows_real_calls() {
+    let help = dom0_agent(&["--help"]);
+    assert!(help.status.success());
+    assert!(text(&help.stdout).contains("dom0-agent --servers 16 --vms 8"));
+    assert!(text(&dom0_agent(&["--version"]).stdout).starts_with("dom0-agent "));
+}
+
+/// A laboratory host of the loopback network, without Xen and Open vSwitch.
+fn host(dir: &Path, lines: &str) -> PathBuf {
+    let config = dir.join("agent.toml");
+    let key = dir.join("key");
+    fs::write(&key, "ab".repeat(32)).unwrap();
+    fs::set_permissions(&key, Permissions::from_mode(0o600)).unwrap();
+    fs::write(dir.join("servers.csv"), "# racks\nserver,location,vm_slots,memory_mib\n127.80.0.1,a1/r1,2,1024\n127.80.0.2,a1/r2,2,1024\n").unwrap();
+    let text = format!(
+        "server = \"127.80.0.1\"\nservers = \"servers.csv\"\nlink_weights = [1, 2]\nstate_dir = \"state\"\n{lines}\n\
+         [keys]\nactive = \"key\"\n[flows]\nsocket = \"ovs.ctl\"\n[hypervisor]\nkind = \"xl\"\nprogram = \"/none/xl\"\nvm_slots = 2\n"
+    );
+    fs::write(&config, text).unwrap();
+    config
+}
+
+#[test]
+fn a_configuration_is_checked() {
+    let dir = tempfile::tempdir().unwrap();
+    let check = |config: &Path, code, wanted: &str| {
+        let output = dom0_agent(&["check-config", config.to_str().unwrap()]);
+        let said = text(&output.stdout) + &text(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{said}");
+        assert!(said.contains(wanted), "{said}");
+        assert_eq!(said.lines().count(), 1, "{said}");
+    };
+    check(&host(dir.path(), ""), 0, "ok");
+    check(
+        &host(dir.path(), "colour = 1"),
+        1,
+        "agent.toml:5:1: unknown field `colour`",
+    );
+    let config = host(dir.path(), "");
+    let servers = dir.path().join("servers.csv");
+    for (rows, wanted) in [
+        ("server,place\n127.80.0.1,a1/r1\n", "location"),
+        ("server,location\n127.80.0.2,a1/r1\n", "add it there"),
+        ("server,location\nhost1,a1/r1\n", "servers.csv:2: "),
+        (
+            "server,location\n127.80.0.1,a1/r1\n127.80.0.2,a1\n",
+            "components",
+        ),
+        ("server,location\n127.80.0.1,a1/r1/s1\n", "link_weights"),
+    ] {
+        fs::write(&servers, rows).unwrap();
+        check(&config, 1, wanted);
+    }
+    fs::remove_file(&servers).unwrap();
+    check(&config, 1, "servers.csv: cannot be read");
+    let config = host(dir.path(), "");
+    fs::set_permissions(dir.path().join("key"), Permissions::from_mode(0o640)).unwrap();
+    check(&config, 1, "chmod 600");
+    check(
+        &Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/dom0-agent/dom0-agent.toml"),
+        1,
+        "servers.csv",
+    );
+}
+
+#[test]
+fn what_cannot_be_captured_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = host(dir.path(), "");
+    let out = dir.path().join("snapshot");
+    let output = dom0_agent(&[
+        "capture",
+        "--config",
+        config.to_str().unwrap(),
+        "--out",
+        out.to_str().unwrap(),
+    ]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        text(&output.stderr).contains("/none/xl"),
+        "{}",
+        text(&output.stderr)
+    );
+    assert!(!out.exists());
+}
+
+#[test]
+fn sigterm_and_sigint_end_the_agent_of_a_host() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = host(dir.path(), "port = 4799");
+    for signal in [Signal::TERM, Signal::INT] {
+        let agent = Command::new(program())
+            .args(["--config", config.to_str().unwrap()])
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        // It listens before it is told anything.
+        let began = Instant::now();
+        while std::net::TcpStream::connect("127.80.0.1:4799").is_err() {
+            assert!(
+                began.elapsed() < Duration::from_secs(10),
+                "it does not start"
+            );
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        let pid = Pid::from_raw(i32::try_from(agent.id()).unwrap()).unwrap();
+        let told = Instant::now();
+        kill_process(pid, signal).unwrap();
+        let output = agent.wait_with_output().unwrap();
+        assert!(
+            told.elapsed() < Duration::from_secs(2),
+            "{:?}",
+            told.elapsed()
+        );
+        assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    }
+}
