@@ -76,6 +76,9 @@ impl Flows {
     }
 
     /// λ of a VM to each of its peers, or `None` if rates are not known.
+    ///
+    /// What a VM that has come in the window exchanged before counts as none, except with those that were here
+    /// already. A gain elsewhere is then measured too small, never too large: it may come later, and is not wrong.
     pub(crate) fn rates(&self, vm: VmId) -> Option<Vec<(VmId, Rate)>> {
         let measured = self.lock();
         // As of the last poll: what came since then is not in the table.

@@ -31,14 +31,15 @@ fn settle(scenario: &Scenario, config: EmbeddedConfig, deadline: Duration) -> Ac
             vm, target, gain, ..
         }) = &event
         {
-            let before = account.total_cost();
             let true_gain = account.migrate(*vm, *target).unwrap();
             assert!(
                 true_gain > 0.0,
                 "{event:?} on {server} raised the cost by {true_gain}"
             );
+            // What a VM exchanged before it came to its server is not seen there, so that the gain may be
+            // measured too small; too large only by when the switch was read.
             assert!(
-                (true_gain - gain).abs() <= 0.25 * true_gain.max(before * 0.01),
+                *gain > 0.0 && *gain <= 1.25 * true_gain,
                 "{event:?} on {server}: the true gain is {true_gain}"
             );
         }

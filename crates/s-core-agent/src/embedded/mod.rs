@@ -74,7 +74,7 @@ pub struct EmbeddedConfig {
     /// c_m of Eq. 3.2.
     pub migration_cost: MigrationCost,
     /// How far back rates look: one second by default, as emulated traffic is steady. A round of the token takes at
-    /// least as long, so that each decision sees only traffic since the last round's migrations.
+    /// least as long, so that in the second of two quiet rounds nobody's rates lack what was before a migration.
     pub window: Duration,
     /// A directory in which each agent makes one to keep its mark in.
     pub state_dir: PathBuf,
