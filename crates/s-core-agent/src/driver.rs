@@ -133,10 +133,12 @@ impl Driver {
     }
 
     fn tick(&mut self) {
-        if let Some(vm) = self.to_measure.take()
-            && let Some(peers) = self.flows.rates(vm)
-        {
-            self.handle(Input::Measured { vm, peers });
+        if let Some(vm) = self.to_measure.take() {
+            let rates = self.flows.rates(vm);
+            self.handle(match rates {
+                Some(peers) => Input::Measured { vm, peers },
+                None => Input::NotMeasured { vm },
+            });
         }
         let now = self.clock.now();
         let due = |at: Instant| at.since_origin() <= now;

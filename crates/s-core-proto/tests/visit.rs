@@ -91,6 +91,12 @@ fn a_vm_whose_rates_do_not_come_stays() {
         WhyStayed::NotMeasured
     );
     assert_eq!(lead.measured(&[(FAR, 1.0)]), [], "too late");
+
+    // A driver that knows that it does not know says so at once.
+    let mut lead = Lead::new();
+    lead.receives(3, Message::Token(token(HERE, first_mark())));
+    let actions = lead.feed(Input::NotMeasured { vm: HERE });
+    assert_eq!(why_stayed(&actions), WhyStayed::NotMeasured);
 }
 
 /// The gain must be worth it even if the silent peer sits beside the VM and the target is at the far end.

@@ -134,6 +134,11 @@ impl Holding {
         )
     }
 
+    /// Whether the rates of this VM are waited for.
+    pub(super) fn is_measuring(&self, vm: VmId) -> bool {
+        matches!(self.phase, Phase::Measuring { .. }) && self.token.holder_id() == vm
+    }
+
     pub(super) fn is_migrating(&self) -> bool {
         matches!(self.phase, Phase::Migrating { .. })
     }

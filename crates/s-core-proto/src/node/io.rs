@@ -39,6 +39,11 @@ pub enum Input {
         /// λ to each address that it exchanges data with; addresses that are no VMs are ignored.
         peers: Vec<(VmId, Rate)>,
     },
+    /// The other answer to [`Action::Measure`]: the rates of this VM are not known now.
+    NotMeasured {
+        /// The VM that was asked for.
+        vm: VmId,
+    },
     /// The answer to [`Action::Migrate`].
     MigrationEnded {
         /// The VM.
@@ -71,7 +76,7 @@ pub enum Action {
         /// What.
         message: Message,
     },
-    /// Read the rates of a VM that runs here and answer with [`Input::Measured`].
+    /// Read the rates of a VM that runs here and answer with [`Input::Measured`] or [`Input::NotMeasured`].
     Measure(VmId),
     /// List the VMs that run here soon and answer with [`Input::Hosted`]: something may have changed.
     ListHosted,
@@ -228,7 +233,7 @@ pub enum Report {
 pub enum WhyStayed {
     /// It exchanges no data with any VM that has a slot in the token.
     NoTraffic,
-    /// Its rates could not be read in time.
+    /// Its rates are not known, or were not read in time.
     NotMeasured,
     /// No other server's gain exceeds the migration cost.
     NoGain {

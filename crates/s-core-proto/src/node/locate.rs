@@ -42,14 +42,9 @@ impl<L: Levels> Node<L> {
     /// "Calculate the aggregate load between that VM and all the neighbours" (4.2.5), then find the neighbours.
     pub(super) fn measured(&mut self, now: Instant, vm: VmId, peers: Vec<(VmId, Rate)>) {
         let here = self.config.server;
-        let Some(holding) = &mut self.state.holding else {
+        let Some(holding) = self.state.holding.as_mut().filter(|h| h.is_measuring(vm)) else {
             return;
         };
-        let waited_for =
-            matches!(holding.phase, Phase::Measuring { .. }) && holding.token.holder_id() == vm;
-        if !waited_for {
-            return;
-        }
         let known = |peer| peer != vm && holding.token.position_of(peer).is_some();
         (holding.peers, holding.uncounted) = known_peers(peers, self.config.bounds.peers, known);
         for peer in &mut holding.peers {
@@ -75,6 +70,17 @@ impl<L: Levels> Node<L> {
         };
         self.ask_for_locations(first_query, true);
         self.decide_if_located(now);
+    }
+
+    pub(super) fn not_measured(&mut self, now: Instant, vm: VmId) {
+        if self
+            .state
+            .holding
+            .as_ref()
+            .is_some_and(|h| h.is_measuring(vm))
+        {
+            self.stay(now, WhyStayed::NotMeasured);
+        }
     }
 
     /// All at once: a visit waits for one round trip, not for one per peer.

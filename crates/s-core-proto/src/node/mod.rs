@@ -138,6 +138,7 @@ impl<L: Levels> Node<L> {
             Input::Mint { vms } => self.mint(now, vms),
             Input::Received { sender, message } => self.received(now, sender, message),
             Input::Measured { vm, peers } => self.measured(now, vm, peers),
+            Input::NotMeasured { vm } => self.not_measured(now, vm),
             Input::MigrationEnded { vm, outcome } => self.migration_ended(now, vm, outcome),
         }
         self.drop_if_superseded();
