@@ -68,7 +68,7 @@
 //!
 //! It does not yet recover a token whose server crashes while it holds it, does not reject replayed
 //! frames, and does not ask both ends after a migration of unknown outcome: the VM is
-//! left alone until it is listed here again. It measures nothing and migrates nothing itself.
+//! left alone as long as it is listed here. It measures nothing and migrates nothing itself.
 #![no_std]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
