@@ -6,6 +6,9 @@ use hashbrown::HashTable;
 
 use crate::hash::SeededHash;
 
+/// For how many incomplete polls in a row a counter that they do not show is remembered.
+const UNSEEN: u32 = 4;
+
 /// What a counter counted between two looks at it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Delta {
@@ -62,7 +65,7 @@ struct Reading {
 /// - **An unknown counter while history is unknown**: zero; the reading only sets the baseline.
 ///   That is so in the first poll, since the counters may have been counting for a week, and these
 ///   bytes belong to no window. Rates therefore begin with the second poll. It is so again in the
-///   poll after one that overflowed.
+///   poll after one that overflowed or was [incomplete](OpenPoll::end_incomplete).
 /// - **A second reading of an id in one poll**: a later reading of the same counter; a dump of
 ///   flows that change meanwhile may show one twice. What it rose by is the delta; one that fell is
 ///   out of date and changes nothing. *Different counters must have different ids*, even where the
@@ -115,6 +118,12 @@ impl CounterDeltas {
             counters: self,
             overflowed: false,
         }
+    }
+
+    fn forget_unseen_for(&mut self, polls: u32) {
+        let now = self.poll;
+        self.readings
+            .retain(|known| now.wrapping_sub(known.poll) <= polls);
     }
 
     /// How many readings were given no delta for lack of room, since the start.
@@ -201,14 +210,20 @@ impl OpenPoll<'_> {
     /// Ends a poll that has reached every counter, and forgets those that it did not show: their
     /// flows are gone.
     pub fn end(self) {
-        let CounterDeltas {
-            readings,
-            poll,
-            history_unknown,
-            ..
-        } = self.counters;
-        readings.retain(|known| known.poll == *poll);
-        *history_unknown = self.overflowed;
+        let counters = self.counters;
+        counters.forget_unseen_for(0);
+        counters.history_unknown = self.overflowed;
+    }
+
+    /// Ends a poll that shows some counters but not, or not legibly, all of them.
+    ///
+    /// A counter that it did not show may be one of those, so it is remembered, through four such polls in a
+    /// row. One that was unknown before may have been counting since who knows when: in the next
+    /// poll, what is unknown only sets its baseline.
+    pub fn end_incomplete(self) {
+        let counters = self.counters;
+        counters.forget_unseen_for(UNSEEN);
+        counters.history_unknown = true;
     }
 }
 

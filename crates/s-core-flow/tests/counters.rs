@@ -241,6 +241,38 @@ impl Model {
     }
 }
 
+#[test]
+fn what_an_incomplete_poll_does_not_show_is_not_counted_again() {
+    let mut counters = CounterDeltas::new(100, 3);
+    let look = |counters: &mut CounterDeltas, rows: &[(u64, u64)], complete| -> Vec<u64> {
+        let mut poll = counters.begin_poll();
+        let told = rows
+            .iter()
+            .map(|&(id, bytes)| poll.delta(id, bytes, bytes).bytes);
+        let told = told.collect();
+        if complete {
+            poll.end();
+        } else {
+            poll.end_incomplete();
+        }
+        told
+    };
+    look(&mut counters, &[(1, 1000), (2, 50)], true);
+    // Flow 1 cannot be read, nor can flow 3, which is new; flow 4 is new and can.
+    assert_eq!(look(&mut counters, &[(2, 60), (4, 7)], false), [10, 7]);
+    // All can be read: of flow 3 nobody knows since when it counts.
+    let rows = [(1, 1200), (2, 60), (3, 5000), (4, 8)];
+    assert_eq!(look(&mut counters, &rows, true), [200, 0, 0, 1]);
+    assert_eq!(look(&mut counters, &[(3, 5001), (5, 9)], true), [1, 9]);
+    // What polls never show again goes, though none of them is complete.
+    for _ in 0..4 {
+        look(&mut counters, &[], false);
+        assert_eq!(counters.len(), 2);
+    }
+    look(&mut counters, &[], false);
+    assert!(counters.is_empty());
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
 
