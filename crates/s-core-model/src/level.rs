@@ -91,44 +91,30 @@ pub trait Levels {
     fn server_at(&self, index: ServerIndex) -> ServerId;
 }
 
-impl<T: Levels + ?Sized> Levels for &T {
-    fn server_count(&self) -> usize {
-        (**self).server_count()
-    }
-    fn max_level(&self) -> Level {
-        (**self).max_level()
-    }
-    fn level(&self, a: ServerIndex, b: ServerIndex) -> Level {
-        (**self).level(a, b)
-    }
-    fn group(&self, server: ServerIndex, level: Level) -> Option<u32> {
-        (**self).group(server, level)
-    }
-    fn index_of(&self, server: ServerId) -> Option<ServerIndex> {
-        (**self).index_of(server)
-    }
-    fn server_at(&self, index: ServerIndex) -> ServerId {
-        (**self).server_at(index)
-    }
+macro_rules! levels_of_what_is_pointed_at {
+    ($pointer:ty) => {
+        impl<T: Levels + ?Sized> Levels for $pointer {
+            fn server_count(&self) -> usize {
+                (**self).server_count()
+            }
+            fn max_level(&self) -> Level {
+                (**self).max_level()
+            }
+            fn level(&self, a: ServerIndex, b: ServerIndex) -> Level {
+                (**self).level(a, b)
+            }
+            fn group(&self, server: ServerIndex, level: Level) -> Option<u32> {
+                (**self).group(server, level)
+            }
+            fn index_of(&self, server: ServerId) -> Option<ServerIndex> {
+                (**self).index_of(server)
+            }
+            fn server_at(&self, index: ServerIndex) -> ServerId {
+                (**self).server_at(index)
+            }
+        }
+    };
 }
 
-impl<T: Levels + ?Sized> Levels for alloc::sync::Arc<T> {
-    fn server_count(&self) -> usize {
-        (**self).server_count()
-    }
-    fn max_level(&self) -> Level {
-        (**self).max_level()
-    }
-    fn level(&self, a: ServerIndex, b: ServerIndex) -> Level {
-        (**self).level(a, b)
-    }
-    fn group(&self, server: ServerIndex, level: Level) -> Option<u32> {
-        (**self).group(server, level)
-    }
-    fn index_of(&self, server: ServerId) -> Option<ServerIndex> {
-        (**self).index_of(server)
-    }
-    fn server_at(&self, index: ServerIndex) -> ServerId {
-        (**self).server_at(index)
-    }
-}
+levels_of_what_is_pointed_at!(&T);
+levels_of_what_is_pointed_at!(alloc::sync::Arc<T>);

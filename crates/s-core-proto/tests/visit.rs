@@ -230,15 +230,7 @@ fn a_failed_migration_gives_the_room_back_and_an_unknown_one_blocks_the_vm() {
     lead.receives(3, Message::Token(token(HERE, later)));
     let actions = lead.measured(&[(FAR, 100.0)]);
     let query = asked_location(&actions);
-    let message = Message::LocationResponse {
-        query,
-        vm: FAR,
-        server: Some(target),
-    };
-    let actions = lead.feed(Input::Received {
-        sender: target,
-        message,
-    });
+    let actions = lead.far_is_found(query);
     assert_eq!(why_stayed(&actions), WhyStayed::Blocked);
 }
 
@@ -250,15 +242,7 @@ fn a_node_migrates_one_vm_at_a_time() {
     let later = first_mark().new_epoch(server(3)).expect("an epoch");
     lead.receives(3, Message::Token(token(HERE, later)));
     let query = asked_location(&lead.measured(&[(FAR, 100.0)]));
-    let message = Message::LocationResponse {
-        query,
-        vm: FAR,
-        server: Some(server(2)),
-    };
-    let actions = lead.feed(Input::Received {
-        sender: server(2),
-        message,
-    });
+    let actions = lead.far_is_found(query);
     assert_eq!(why_stayed(&actions), WhyStayed::Busy);
 }
 
@@ -292,15 +276,7 @@ fn a_migration_that_is_never_reported_blocks_the_next() {
     let later = lead.node.mark().new_epoch(server(3)).expect("an epoch");
     lead.receives(3, Message::Token(token(HERE, later)));
     let query = asked_location(&lead.measured(&[(FAR, 100.0)]));
-    let message = Message::LocationResponse {
-        query,
-        vm: FAR,
-        server: Some(target),
-    };
-    let actions = lead.feed(Input::Received {
-        sender: target,
-        message,
-    });
+    let actions = lead.far_is_found(query);
     assert_eq!(why_stayed(&actions), WhyStayed::Busy);
     // Its end is told when it is known, whatever the token does.
     let outcome = Outcome::Moved;
@@ -316,15 +292,7 @@ fn peers_beyond_the_bound_count_against_a_move() {
     let mut lead = Lead::with(|config| config.bounds.peers = 1);
     lead.receives(3, Message::Token(token(HERE, first_mark())));
     let query = asked_location(&lead.measured(&[(FAR, 100.0), (THIRD, 99.0)]));
-    let message = Message::LocationResponse {
-        query,
-        vm: FAR,
-        server: Some(server(2)),
-    };
-    let actions = lead.feed(Input::Received {
-        sender: server(2),
-        message,
-    });
+    let actions = lead.far_is_found(query);
     // 99 B/s over a path of cost 4, at both ends.
     let (best, threshold) = (Some((server(2), 800.0)), 792.0);
     let asked = actions.iter().any(|action| {
@@ -340,15 +308,7 @@ fn peers_beyond_the_bound_count_against_a_move() {
     let mut lead = Lead::with(|config| config.bounds.peers = 1);
     lead.receives(3, Message::Token(token(HERE, first_mark())));
     let query = asked_location(&lead.measured(&[(FAR, 100.0), (THIRD, 100.0)]));
-    let message = Message::LocationResponse {
-        query,
-        vm: FAR,
-        server: Some(server(2)),
-    };
-    let actions = lead.feed(Input::Received {
-        sender: server(2),
-        message,
-    });
+    let actions = lead.far_is_found(query);
     let threshold = 800.0;
     assert_eq!(why_stayed(&actions), WhyStayed::NoGain { best, threshold });
 }

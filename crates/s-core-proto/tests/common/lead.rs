@@ -146,6 +146,19 @@ impl Lead {
         f64::from(slot.statistic.get())
     }
 
+    /// Server 2 says that VM 20 is there.
+    pub fn far_is_found(&mut self, query: QueryId) -> Vec<Action> {
+        let message = Message::LocationResponse {
+            query,
+            vm: FAR,
+            server: Some(server(2)),
+        };
+        self.feed(Input::Received {
+            sender: server(2),
+            message,
+        })
+    }
+
     /// Brings the node to where it asks server 2 for room for VM 10.
     pub fn up_to_asking(&mut self) -> QueryId {
         self.receives(3, Message::Token(token(HERE, first_mark())));
