@@ -45,7 +45,7 @@
 //! - [`Allocation`]: which server hosts which VM, never beyond a server's [`Capacity`].
 //! - [`TrafficMatrix`] of [`Rate`]s: who talks to whom.
 //! - [`Level`] and the trait [`Levels`]: how far apart servers are.
-//! - [`LinkWeights`], [`CostModel`]: what it costs. [`MigrationCost`]: what a migration must gain at least.
+//! - [`LinkWeights`], [`CostModel`]: what it costs. [`MigrationCost`]: what a gain must exceed.
 //!
 //! # What it does not do
 //!

@@ -6,7 +6,7 @@ use core::hash::{Hash, Hasher};
 use core::iter::Sum;
 use core::ops::Add;
 
-/// λ(u, v) of Table 3.1: bytes per second, both directions together; finite and not negative.
+/// λ(u, v) of Table 3.1: bytes per second, both directions together; not negative and at most 10¹⁸.
 ///
 /// Because neither NaN nor −0 can occur, rates are totally ordered and hashable.
 ///
@@ -26,13 +26,16 @@ impl Rate {
     /// No traffic.
     pub const ZERO: Self = Self(0.0);
 
+    /// The highest rate: 10¹⁸ bytes per second, far above what any network carries. It keeps costs finite.
+    pub const MAX: Self = Self(1e18);
+
     /// A rate in bytes per second.
     ///
     /// # Errors
     ///
-    /// [`InvalidRate`] if the value is negative, infinite or not a number.
+    /// [`InvalidRate`] if the value is negative, not a number or above [`MAX`](Self::MAX).
     pub fn new(bytes_per_second: f64) -> Result<Self, InvalidRate> {
-        if bytes_per_second.is_finite() && bytes_per_second >= 0.0 {
+        if (0.0..=Self::MAX.0).contains(&bytes_per_second) {
             // Adding zero turns −0 into +0, so that equal rates have equal bits.
             Ok(Self(bytes_per_second + 0.0))
         } else {
@@ -45,7 +48,7 @@ impl Rate {
         if nanoseconds == 0 {
             return Self::ZERO;
         }
-        Self(bytes as f64 * 1e9 / nanoseconds as f64)
+        Self((bytes as f64 * 1e9 / nanoseconds as f64).min(Self::MAX.0))
     }
 
     /// Bytes per second.
@@ -79,12 +82,12 @@ impl Hash for Rate {
     }
 }
 
-/// Adds two rates; a sum beyond the largest finite number stays at that number.
+/// Adds two rates; a sum beyond [`Rate::MAX`] stays there.
 impl Add for Rate {
     type Output = Self;
 
     fn add(self, other: Self) -> Self {
-        Self((self.0 + other.0).min(f64::MAX))
+        Self((self.0 + other.0).min(Self::MAX.0))
     }
 }
 
@@ -100,7 +103,7 @@ impl fmt::Debug for Rate {
     }
 }
 
-/// A number that cannot be a rate: negative, infinite or not a number.
+/// A number that cannot be a rate: negative, too large, infinite or not a number.
 #[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
-#[error("{0} is not a rate: bytes per second are finite and not negative")]
+#[error("{0} is not a rate: bytes per second are finite, not negative and at most 1e18")]
 pub struct InvalidRate(pub f64);

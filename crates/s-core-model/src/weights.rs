@@ -1,6 +1,7 @@
 //! c_i: link weights and path costs.
 
 use alloc::vec::Vec;
+use core::fmt;
 
 use crate::Level;
 
@@ -24,13 +25,17 @@ pub struct LinkWeights {
     path_costs: Vec<f64>,
 }
 
+/// Rates and VMs are bounded too, so that costs stay finite with room to spare.
+const MAX_PATH_COST: f64 = 1e100;
+
 impl LinkWeights {
     /// The weights c_1, c_2, … in this order.
     ///
     /// # Errors
     ///
     /// [`InvalidWeights`] unless there are 1 to 255 weights, each finite and above zero, each
-    /// above the one before it (chapter 3: c_1 < c_2 < c_3 < c_4), with a finite sum.
+    /// above the one before it (chapter 3: c_1 < c_2 < c_3 < c_4), with a sum of at most 10¹⁰⁰, so
+    /// that no cost is too large for a number.
     pub fn new(weights: impl Into<Vec<f64>>) -> Result<Self, InvalidWeights> {
         let weights = weights.into();
         if weights.is_empty() || weights.len() > usize::from(u8::MAX) {
@@ -51,8 +56,8 @@ impl LinkWeights {
                 });
             }
             path_cost += weight;
-            if !path_cost.is_finite() {
-                return Err(InvalidWeights::NotPositive { position, weight });
+            if path_cost > MAX_PATH_COST {
+                return Err(InvalidWeights::TooLarge { position, weight });
             }
             path_costs.push(path_cost);
             below = weight;
@@ -102,7 +107,17 @@ pub enum InvalidWeights {
     /// No weight at all, or more than a one-byte level can name.
     #[error("{0} link weights given; 1 to 255 are wanted, one per level of links")]
     Count(usize),
-    /// A weight that is zero, negative, infinite, not a number, or too large to be summed.
+    /// A weight with which a path costs more than 10¹⁰⁰.
+    #[error(
+        "link weight c_{position} = {weight} is too large; all weights together are at most 1e100"
+    )]
+    TooLarge {
+        /// Which weight, counted from 1.
+        position: usize,
+        /// Its value.
+        weight: f64,
+    },
+    /// A weight that is zero, negative, infinite or not a number.
     #[error("link weight c_{position} = {weight} is not a finite number above zero")]
     NotPositive {
         /// Which weight, counted from 1.
@@ -125,7 +140,7 @@ pub enum InvalidWeights {
     },
 }
 
-/// c_m of Eq. 3.2: what a migration must save at least, so that it is worth its own cost.
+/// c_m of Eq. 3.2: what a migration costs itself, and so what its gain must exceed.
 ///
 /// The thesis gives it no unit (5.1.3): as an absolute number it is a rate times a weight, like
 /// the gain; as a fraction it is relative to what the VM's traffic costs before the migration.
@@ -175,10 +190,20 @@ impl Default for MigrationCost {
     }
 }
 
+/// The number, or for a fraction the per cent.
+impl fmt::Display for MigrationCost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Absolute(cost) => fmt::Display::fmt(cost, f),
+            Self::RelativeToVm(fraction) => write!(f, "{} %", fraction * 100.0),
+        }
+    }
+}
+
 /// A number that cannot be a migration cost.
 #[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
 #[error(
-    "{0:?} is not a migration cost: an absolute cost is finite and not negative, a relative one is between 0 and 1"
+    "{0} is not a migration cost: an absolute cost is finite and not negative, a relative one is from 0 % to 100 %"
 )]
 pub struct InvalidMigrationCost(pub MigrationCost);
 
@@ -220,7 +245,7 @@ mod tests {
         check(&[1.0, f64::NAN], "c_2 = NaN");
         check(&[1.0, f64::INFINITY], "c_2 = inf");
         check(&[1.0, 2.0, 2.0], "c_3 = 2 does not rise above c_2 = 2");
-        check(&[1.0, f64::MAX, f64::MAX], "c_3");
+        check(&[1.0, 1e100], "c_2 = 1");
     }
 
     #[test]
