@@ -25,7 +25,7 @@ impl Watcher {
         let profile = test.parent().and_then(Path::parent).unwrap();
         let child = Command::new(profile.join("examples/vm-traffic"))
             .arg("--socket")
-            .arg(lab.unixctl())
+            .arg(lab.run_dir())
             .arg("--ovsdb")
             .arg(lab.ovsdb())
             .args(form)

@@ -33,11 +33,8 @@
 //! let mut bytes = 0;
 //! for _ in 0..2 {
 //!     bytes = 0;
-//!     let mut poll = deltas.begin_poll();
-//!     for counter in flows.poll(deadline)?.counters {
-//!         bytes += poll.delta(counter.id, counter.packets, counter.bytes).bytes;
-//!     }
-//!     poll.end();
+//!     let poll = flows.poll(deadline)?;
+//!     poll.count(&mut deltas, |_flow, delta| bytes += delta.bytes);
 //!     clock.advance(Duration::from_secs(5));
 //! }
 //! assert_eq!(bytes, 5_000_000);
@@ -56,7 +53,7 @@
 //! - [`Hypervisor`]: [domains](Domain) with UUID and MAC addresses, [`FreeCapacity`], and live migration that ends
 //!   in one of three [outcomes](MigrationOutcome). [`xl::Xl`] and [`emulated::EmulatedHypervisor`] implement it.
 //! - [`FlowSource`]: a [`Poll`] of cumulative [counters](FlowCounter), and what could not be
-//!   [attributed](Unattributed). [`ovs::OvsFlowSource`] and [`emulated::EmulatedFlowSource`] implement it.
+//!   [attributed](Unattributed); [`Poll::count`] tells what is new in it. [`ovs::OvsFlowSource`] and [`emulated::EmulatedFlowSource`] implement it.
 //! - [`emulated::DataCentre`]: servers, VMs and traffic in memory, with faults to inject and a clock to set.
 //!
 //! Both traits are object-safe, and their methods block until a deadline that the caller gives.
@@ -80,7 +77,8 @@ pub use hypervisor::{
     Domain, FreeCapacity, Hypervisor, HypervisorError, InvalidUuid, MigrationOutcome, Uuid,
 };
 pub use source::{
-    End, FlowCounter, FlowSource, FlowSourceError, Poll, Skipped, Transport, Unattributed,
+    End, FlowCounter, FlowSource, FlowSourceError, NoEnds, Poll, Skipped, Transport, Unattributed,
+    UnattributedCounter,
 };
 
 /// Runs the example of the readme.

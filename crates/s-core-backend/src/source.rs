@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
-use s_core_flow::MacAddr;
+use s_core_flow::{CounterDeltas, Delta, MacAddr};
 
 /// One end of a flow, as precisely as the switch tells it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -73,6 +73,48 @@ pub struct Unattributed {
     pub malformed: Skipped,
 }
 
+impl Unattributed {
+    /// Counts a flow that has no ends.
+    pub fn add(&mut self, reason: NoEnds, bytes: u64) {
+        let skipped = match reason {
+            NoEnds::NoAddresses => &mut self.no_addresses,
+            NoEnds::Multicast => &mut self.multicast,
+            NoEnds::Recirculated => &mut self.recirculated,
+        };
+        skipped.add(bytes);
+    }
+}
+
+/// Why a flow tells no pair of ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoEnds {
+    /// It matches neither on both MAC addresses nor on both IP addresses.
+    #[error("the flow matches on no pair of addresses")]
+    NoAddresses,
+    /// It is not between two stations: broadcast, multicast, or from a station to itself.
+    #[error("the flow is not between two stations")]
+    Multicast,
+    /// Its packets come back into the datapath and are counted there, in another flow.
+    #[error("the flow's packets are counted again in another flow")]
+    Recirculated,
+}
+
+/// The cumulative counter of a datapath flow whose bytes belong to no pair of ends.
+///
+/// What the switch does with a flow may change, and then its bytes begin to belong to a pair: only a counter
+/// that was read before tells which of them are new.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UnattributedCounter {
+    /// As [`FlowCounter::id`].
+    pub id: u64,
+    /// Why it has no ends.
+    pub reason: NoEnds,
+    /// Packets counted since the datapath flow was made.
+    pub packets: u64,
+    /// Bytes counted since the datapath flow was made.
+    pub bytes: u64,
+}
+
 /// How many flows and bytes were left out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub struct Skipped {
@@ -95,8 +137,58 @@ impl Skipped {
 pub struct Poll {
     /// The counters of every flow whose two ends are known.
     pub counters: Vec<FlowCounter>,
-    /// What was left out.
+    /// The counters of all other flows.
+    pub without_ends: Vec<UnattributedCounter>,
+    /// What was left out, as counted since each flow was made.
     pub unattributed: Unattributed,
+}
+
+impl Poll {
+    /// Tells `each` what every flow with two ends has counted since the last poll, and returns the same of
+    /// those without, by reason.
+    ///
+    /// `counters` learns of all flows. Where lines of the dump could not be understood, the flows that it
+    /// remembers and did not see are kept ([`OpenPoll::end_incomplete`](s_core_flow::OpenPoll::end_incomplete)).
+    ///
+    /// ```
+    /// use s_core_backend::ovs::{MacTable, dump};
+    /// use s_core_flow::CounterDeltas;
+    ///
+    /// let mut counters = CounterDeltas::new(1000, 7);
+    /// let mut stations = MacTable::new(1000, 7);
+    /// let mut new = 0;
+    /// for bytes in [900_000, 915_000] {
+    ///     let line = format!("eth(src=02:00:00:00:00:01,dst=02:00:00:00:00:02), packets:{bytes}, bytes:{bytes}, used:0.100s, actions:2");
+    ///     let poll = dump::read_dump(&line, 7, &mut stations)?.poll;
+    ///     poll.count(&mut counters, |_flow, delta| new += delta.bytes);
+    /// }
+    /// assert_eq!(new, 15_000); // the first poll only tells where the counter stood
+    /// # Ok::<(), dump::NotADump>(())
+    /// ```
+    pub fn count(
+        &self,
+        counters: &mut CounterDeltas,
+        mut each: impl FnMut(&FlowCounter, Delta),
+    ) -> Unattributed {
+        let mut unattributed = Unattributed {
+            malformed: self.unattributed.malformed,
+            ..Unattributed::default()
+        };
+        let mut poll = counters.begin_poll();
+        for flow in &self.without_ends {
+            let delta = poll.delta(flow.id, flow.packets, flow.bytes);
+            unattributed.add(flow.reason, delta.bytes);
+        }
+        for flow in &self.counters {
+            each(flow, poll.delta(flow.id, flow.packets, flow.bytes));
+        }
+        if unattributed.malformed.flows == 0 {
+            poll.end();
+        } else {
+            poll.end_incomplete();
+        }
+        unattributed
+    }
 }
 
 /// A flow source could not be read.
@@ -104,7 +196,7 @@ pub struct Poll {
 #[non_exhaustive]
 pub enum FlowSourceError {
     /// The socket or file could not be opened, read or written.
-    #[error("cannot read flows from {what}: {source}")]
+    #[error("cannot reach {what}: {source}")]
     Unreachable {
         /// Which socket or file.
         what: String,

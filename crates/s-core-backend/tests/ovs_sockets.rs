@@ -2,9 +2,12 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use std::fs;
 use std::io::{Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -100,7 +103,10 @@ fn answers_of_every_kind() {
         ),
         ("HTTP/1.1 400 Bad Request\r\n", "it is not a JSON object"),
         (r#"{"id":0,]}"#, "key must be a string"),
-        (&long, "it is longer than 1048576 bytes"),
+        (
+            &long,
+            "it is longer than 1048576 bytes; ask for less, or raise this limit with with_reply_limit",
+        ),
     ];
     for (answer, expected) in rows {
         let server = Server::answering(vec![answer.as_bytes().to_vec()]);
@@ -209,6 +215,108 @@ fn a_poll_reads_the_dump() {
         matches!(error, FlowSourceError::Malformed { .. }),
         "{error}"
     );
+}
+
+/// Two stations: the first shows its address, and sends to the second.
+const MAC_PAIR: &str = "eth(src=02:00:00:00:00:01,dst=ff:ff:ff:ff:ff:ff),arp(sip=10.9.0.1,op=1), packets:0, bytes:0, used:never, actions:2\n\
+    eth(src=02:00:00:00:00:01,dst=02:00:00:00:00:02), packets:1, bytes:98, used:0.100s, actions:2\n";
+
+/// Serves one answer on each connection, each after `delay`, and counts them.
+fn serve(path: &Path, delay: Duration, result: &serde_json::Value) -> Arc<AtomicUsize> {
+    let answer = serde_json::json!({ "id": 0, "result": result, "error": null }).to_string();
+    let listener = UnixListener::bind(path).unwrap();
+    let served = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&served);
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let _ = read_object(&mut stream);
+            thread::sleep(delay);
+            count.fetch_add(1, Ordering::Relaxed);
+            let _ = stream.write_all(answer.as_bytes());
+        }
+    });
+    served
+}
+
+#[test]
+fn a_directory_stands_for_the_daemon_that_runs_from_it_now() {
+    let dir = tempfile::tempdir().unwrap();
+    let vswitchd = Unixctl::new(dir.path());
+    let call = || vswitchd.call("version", &[], LONG);
+    let pid_file = dir.path().join("ovs-vswitchd.pid");
+    let error = call().unwrap_err().to_string();
+    assert!(
+        error.starts_with(&format!("cannot reach {}: ", pid_file.display())),
+        "{error}"
+    );
+    for pid in ["", "12a\n", "../../x", "-1"] {
+        fs::write(&pid_file, pid).unwrap();
+        let error = call().unwrap_err();
+        assert!(
+            matches!(error, FlowSourceError::Malformed { .. }),
+            "{error}"
+        );
+    }
+    for pid in [1234, 77] {
+        let name = format!("ovs-vswitchd.{pid}.ctl");
+        serve(
+            &dir.path().join(name),
+            Duration::ZERO,
+            &serde_json::json!(pid.to_string()),
+        );
+        fs::write(&pid_file, format!("{pid}\n")).unwrap();
+        assert_eq!(call().unwrap(), pid.to_string());
+    }
+}
+
+#[test]
+fn configured_and_learnt_addresses_make_pairs_of_mac_addresses_whole() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("ctl");
+    serve(&path, Duration::ZERO, &serde_json::json!(MAC_PAIR));
+    let second = "02:00:00:00:00:02".parse().unwrap();
+    let mut source = OvsFlowSource::new(&path, 7).with_addresses([(second, [10, 9, 0, 2].into())]);
+    let flow = source.poll(LONG).unwrap().counters[0];
+    assert_eq!(format!("{} {}", flow.src, flow.dst), "10.9.0.1 10.9.0.2");
+    assert_eq!(flow.dst_mac, Some(second));
+}
+
+#[test]
+fn a_database_that_does_not_answer_costs_no_poll_and_no_more_than_the_deadline() {
+    let dir = tempfile::tempdir().unwrap();
+    let [switch, database] = ["ctl", "db"].map(|name| dir.path().join(name));
+    serve(&switch, 3 * SOON, &serde_json::json!(MAC_PAIR));
+    let mut source = OvsFlowSource::new(&switch, 7).with_ovsdb(&database);
+    // It is not there; then it is, and stalls.
+    assert_eq!(source.poll(LONG).unwrap().counters.len(), 1);
+    serve(&database, LONG, &serde_json::json!([]));
+    let mut source = OvsFlowSource::new(&switch, 7).with_ovsdb(&database);
+    let start = Instant::now();
+    let deadline = 5 * SOON;
+    assert_eq!(source.poll(deadline).unwrap().counters.len(), 1);
+    let took = start.elapsed();
+    // Two deadlines one after the other would show.
+    assert!(took < deadline + 2 * SOON, "{took:?}");
+}
+
+#[test]
+fn the_database_is_asked_now_and_then_for_vms_interfaces() {
+    let dir = tempfile::tempdir().unwrap();
+    let [switch, database] = ["ctl", "db"].map(|name| dir.path().join(name));
+    // A VM that answers for two addresses; only the database tells that it is one.
+    let both = "eth(src=00:16:3e:00:01:0b,dst=02:00:00:00:00:02),arp(sip=10.9.0.7,op=1), packets:0, bytes:0, used:never, actions:2\n\
+        eth(src=00:16:3e:00:01:0b,dst=02:00:00:00:00:02),arp(sip=10.9.0.8,op=1), packets:0, bytes:0, used:never, actions:2\n";
+    serve(&switch, Duration::ZERO, &serde_json::json!(both));
+    let rows: serde_json::Value = serde_json::from_str(INTERFACES).unwrap();
+    let served = serve(&database, Duration::ZERO, &rows);
+    let mut source = OvsFlowSource::new(&switch, 7).with_ovsdb(&database);
+    for _ in 0..16 {
+        source.poll(LONG).unwrap();
+    }
+    assert_eq!(served.load(Ordering::Relaxed), 2);
+    let vm = "00:16:3e:00:01:0b".parse().unwrap();
+    assert_eq!(source.stations().address(vm), Some([10, 9, 0, 7].into()));
 }
 
 const INTERFACES: &str = r#"[

@@ -1,8 +1,14 @@
 //! Which IPv4 address goes with which MAC address.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a helper of a test may fail like the test"
+)]
+
 use std::net::Ipv4Addr;
 
 use s_core_backend::ovs::{MacTable, attribute, dump};
+use s_core_backend::{End, FlowCounter};
 use s_core_flow::MacAddr;
 
 fn mac(last: u8) -> MacAddr {
@@ -14,13 +20,34 @@ fn ip(last: u8) -> Ipv4Addr {
 }
 
 #[test]
-fn the_latest_poll_counts() {
-    let mut table = MacTable::new(10, 7);
-    for last in [1, 2, 1] {
+fn an_address_stays_until_it_was_not_shown_for_long() {
+    for attached in [false, true] {
+        let mut table = MacTable::new(10, 7);
+        if attached {
+            table.attach(mac(1));
+        }
         table.begin_poll();
-        table.learn(mac(1), ip(last));
-        table.learn(mac(1), ip(last));
-        assert_eq!(table.address(mac(1)), Some(ip(last)));
+        table.learn(mac(1), ip(5));
+        // Another, higher or lower, does not make it another station, though it may make it a router.
+        for other in [9, 1, 9] {
+            table.begin_poll();
+            table.learn(mac(1), ip(other));
+            assert_eq!(table.address(mac(1)), attached.then_some(ip(5)));
+        }
+        for _ in 0..56 {
+            table.begin_poll();
+        }
+        table.learn(mac(1), ip(9));
+        assert_eq!(table.address(mac(1)), attached.then_some(ip(5)));
+        // 60 polls after the last that showed it.
+        table.begin_poll();
+        table.learn(mac(1), ip(9));
+        assert_eq!(table.address(mac(1)), attached.then_some(ip(9)));
+        for _ in 0..60 {
+            table.begin_poll();
+            table.learn(mac(1), ip(9));
+        }
+        assert_eq!(table.address(mac(1)), Some(ip(9)));
     }
 }
 
@@ -68,6 +95,85 @@ fn the_table_is_bounded_and_takes_no_groups() {
     assert_eq!((table.len(), table.refused()), (2, 3));
     table.learn(mac(1), ip(1));
     assert_eq!((table.address(mac(1)), table.refused()), (Some(ip(1)), 3));
+}
+
+#[test]
+fn a_full_table_forgets_who_was_not_seen_longest_and_nobody_in_use() {
+    let mut table = MacTable::new(3, 7);
+    table.attach(mac(100));
+    table.begin_poll();
+    table.learn(mac(100), ip(100));
+    table.learn(mac(1), ip(1));
+    table.learn(mac(2), ip(2));
+    for newcomer in 3..=90 {
+        table.begin_poll();
+        table.learn(mac(1), ip(1));
+        table.learn(mac(newcomer), ip(newcomer));
+        assert_eq!(table.len(), 3);
+        let known = |last| table.address(mac(last)) == Some(ip(last));
+        assert!(known(1) && known(newcomer) && known(100), "{newcomer}");
+        assert!(!known(newcomer - 1), "{newcomer}");
+    }
+    assert_eq!(table.refused(), 0);
+    // In one poll nobody is replaced: all of them are in use.
+    table.learn(mac(91), ip(91));
+    assert_eq!((table.len(), table.refused()), (3, 1));
+}
+
+#[test]
+fn what_is_configured_is_learnt_by_nobody_and_counts_more() {
+    let mut table = MacTable::new(10, 7);
+    table.configure(mac(1), ip(1));
+    table.begin_poll();
+    table.learn(mac(1), ip(9));
+    table.learn(mac(2), ip(1));
+    assert_eq!(table.address(mac(1)), Some(ip(1)));
+    assert_eq!((table.address(mac(2)), table.len()), (None, 0));
+}
+
+#[test]
+fn an_interface_of_a_vm_tells_more_than_the_addresses_of_a_flow() {
+    let mut table = MacTable::new(10, 7);
+    table.configure(mac(1), ip(1));
+    table.attach(mac(2));
+    table.begin_poll();
+    table.learn(mac(2), ip(2));
+    table.learn(mac(3), ip(3));
+    let check = |src: (u8, &str), dst: (u8, &str), expected: &str| {
+        let flow = FlowCounter {
+            id: 1,
+            src: end(src.1),
+            dst: end(dst.1),
+            src_mac: Some(mac(src.0)),
+            dst_mac: Some(mac(dst.0)),
+            transport: None,
+            packets: 1,
+            bytes: 98,
+        };
+        let (src, dst) = attribute(&flow, &table);
+        assert_eq!(format!("{src} {dst}"), expected);
+    };
+    // Both directions of one that writes another's address, which is configured or attached.
+    check((1, "10.0.0.2"), (2, "10.0.0.2"), "10.0.0.1 10.0.0.2");
+    check((2, "10.0.0.2"), (1, "10.0.0.7"), "10.0.0.2 10.0.0.1");
+    check((2, "10.0.0.9"), (1, "10.0.0.1"), "10.0.0.2 10.0.0.1");
+    check((1, "fd00::1"), (2, "fd00::2"), "10.0.0.1 10.0.0.2");
+    // Behind a router are many; what is not known stays as the switch tells it.
+    check((3, "10.0.7.7"), (1, "10.0.0.1"), "10.0.7.7 10.0.0.1");
+    check((1, "fd00::1"), (3, "fd00::3"), "fd00::1 fd00::3");
+    // Nobody talks to himself.
+    check(
+        (1, "10.0.0.9"),
+        (3, "10.0.0.1"),
+        "02:00:00:00:00:01 02:00:00:00:00:03",
+    );
+}
+
+fn end(text: &str) -> End {
+    text.parse()
+        .map(End::Ipv4)
+        .or_else(|_| text.parse().map(End::Ipv6))
+        .unwrap()
 }
 
 #[test]
@@ -127,7 +233,8 @@ fn a_pair_of_mac_addresses_becomes_one_of_addresses_only_whole() {
     table.learn(mac(2), ip(2));
     assert_eq!(ends(&table), "10.0.0.1 10.0.0.2");
     // Two interfaces that claim one address are still two stations.
-    table.begin_poll();
+    let mut table = MacTable::new(10, 7);
+    table.learn(mac(1), ip(1));
     table.learn(mac(2), ip(1));
     assert_eq!(ends(&table), macs);
 }

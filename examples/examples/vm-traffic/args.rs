@@ -10,13 +10,13 @@ const AFTER_HELP: &str = "\
 Examples:
   ovs-appctl dpctl/dump-flows > flows.txt
   vm-traffic --dump flows.txt
-  vm-traffic --socket /run/openvswitch/ovs-vswitchd.$(cat /run/openvswitch/ovs-vswitchd.pid).ctl --interval 10 --json";
+  vm-traffic --socket /run/openvswitch --interval 10 --json";
 
 const AFTER_LONG_HELP: &str = "\
 Examples:
   ovs-appctl dpctl/dump-flows > flows.txt
   vm-traffic --dump flows.txt
-  vm-traffic --socket /run/openvswitch/ovs-vswitchd.$(cat /run/openvswitch/ovs-vswitchd.pid).ctl --interval 10 --json
+  vm-traffic --socket /run/openvswitch --interval 10 --json
 
 An end of a pair is an IP address, or a MAC address where the switch keeps no more. With the NORMAL
 action alone it keeps only MAC addresses; this rule makes it keep pairs of IPv4 addresses:
@@ -43,8 +43,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "S", requires = "dump", value_parser = seconds)]
     seconds: Option<Duration>,
 
-    /// The control socket of a running ovs-vswitchd
-    #[arg(long, value_name = "PATH")]
+    /// The directory that ovs-vswitchd runs from, mostly /run/openvswitch, or its control socket
+    #[arg(long, value_name = "DIR")]
     socket: Option<PathBuf>,
 
     /// Seconds between two reports
@@ -132,7 +132,7 @@ impl Args {
             return Ok((Source::Live(live), form));
         }
         let Some(file) = self.dump else {
-            return Err(Failure::usage("give --dump FILE or --socket PATH"));
+            return Err(Failure::usage("give --dump FILE or --socket DIR"));
         };
         if form == Form::Csv && self.seconds.is_none() {
             return Err(Failure::usage(

@@ -1,7 +1,6 @@
 //! A running Open vSwitch.
 
 use std::collections::BTreeMap;
-use std::hash::{BuildHasher, RandomState};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -12,7 +11,7 @@ use s_core_examples::Failure;
 use s_core_flow::CounterDeltas;
 
 use crate::args::{Form, Live};
-use crate::report::{Names, Report, note};
+use crate::report::{Names, Report, note, random_seed};
 
 /// A flow that is idle for ten seconds goes away with what it counted since the last poll, so the
 /// switch is asked at least this often however long the interval of the reports is.
@@ -55,19 +54,18 @@ struct Watch {
 impl Watch {
     /// Takes the baseline: what was counted before belongs to no interval.
     fn start(source: &Live) -> Result<Self, Failure> {
-        // Random, since tenants choose what is hashed.
-        let seed = RandomState::new().hash_one("vm-traffic");
+        let seed = random_seed();
         let mut switch = OvsFlowSource::new(&source.socket, seed);
         if let Some(name) = &source.datapath {
             switch = switch.with_datapath(name);
         }
         let interfaces = match &source.ovsdb {
             None => Vec::new(),
-            Some(path) => Ovsdb::new(path).interfaces(DEADLINE).map_err(advise)?,
+            Some(path) => {
+                switch = switch.with_ovsdb(path);
+                Ovsdb::new(path).interfaces(DEADLINE).map_err(advise)?
+            }
         };
-        for mac in interfaces.iter().filter_map(|i| i.attached_mac) {
-            switch.stations_mut().attach(mac);
-        }
         let now = Instant::now();
         let mut watch = Self {
             switch,
@@ -99,14 +97,12 @@ impl Watch {
     fn poll(&mut self) -> Result<(), Failure> {
         self.latest = self.switch.poll(DEADLINE).map_err(advise)?;
         self.polled = Instant::now();
-        let mut deltas = self.counters.begin_poll();
-        for c in &self.latest.counters {
-            let delta = deltas.delta(c.id, c.packets, c.bytes);
+        self.latest.count(&mut self.counters, |flow, delta| {
             if delta.bytes > 0 {
-                *self.bytes.entry((c.src, c.dst)).or_default() += delta.bytes;
+                let sum = self.bytes.entry((flow.src, flow.dst)).or_default();
+                *sum = sum.saturating_add(delta.bytes);
             }
-        }
-        deltas.end();
+        });
         if !self.lines_named {
             for error in self.switch.line_errors() {
                 note(&format!("the switch's dump: {error}; the line is left out"));

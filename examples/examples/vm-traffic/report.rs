@@ -1,6 +1,7 @@
 //! VM pairs by bytes, and what belongs to none, in three forms.
 
 use std::collections::BTreeMap;
+use std::hash::{BuildHasher, RandomState};
 use std::io::{self, Write};
 use std::time::Duration;
 
@@ -213,6 +214,11 @@ impl From<Skipped> for JsonSkipped {
             bytes: skipped.bytes,
         }
     }
+}
+
+/// What hashes are seeded with: random, since tenants choose what is hashed.
+pub(crate) fn random_seed() -> u64 {
+    RandomState::new().hash_one("vm-traffic")
 }
 
 /// Says something on standard error that is not part of the report.

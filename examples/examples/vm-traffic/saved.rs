@@ -8,13 +8,10 @@ use s_core_backend::ovs::{MacTable, dump};
 use s_core_examples::Failure;
 
 use crate::args::{Form, Saved};
-use crate::report::{Names, Report, note};
+use crate::report::{Names, Report, note, random_seed};
 
 /// A longer dump is refused: this is some millions of flows.
 const LONGEST: u64 = 1 << 30;
-
-/// A dump holds each flow once: nobody can make its hashes collide over time.
-const SEED: u64 = 0;
 
 /// Reads the dump and writes one report.
 pub(crate) fn run(source: &Saved, form: Form) -> Result<(), Failure> {
@@ -34,8 +31,9 @@ pub(crate) fn run(source: &Saved, form: Form) -> Result<(), Failure> {
             newlines.count() + 1
         ))
     })?;
-    let mut stations = MacTable::new(usize::MAX, SEED);
-    let reading = dump::read_dump(&text, SEED, &mut stations).map_err(|error| failed(&error))?;
+    let seed = random_seed();
+    let mut stations = MacTable::new(usize::MAX, seed);
+    let reading = dump::read_dump(&text, seed, &mut stations).map_err(|error| failed(&error))?;
     for error in &reading.errors {
         note(&format!("{name}: {error}; the line is left out"));
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use s_core_backend::ovs::OvsFlowSource;
 use s_core_backend::xl::{MigrationTransport, Xl, XlConfig};
 use s_core_backend::{FlowSource, Hypervisor};
 use s_core_flow::MacAddr;
@@ -12,8 +13,8 @@ use s_core_proto::wire::{Cluster, Key, Keyring};
 use s_core_proto::{Config as NodeConfig, Timing};
 use s_core_topology::LocationTable;
 
-use super::ovs::AttributedOvs;
 use super::{ConfigFile, ConfigFileError, HypervisorKind, read_text};
+use crate::agent::random_seed;
 use crate::config::{AgentConfig, FlowSettings, Mint};
 use crate::key_file::{lab_key, read_key_file};
 
@@ -166,11 +167,14 @@ impl ConfigFile {
     pub fn flow_source(&self) -> Box<dyn FlowSource> {
         let flows = &self.flows;
         let addresses = self.vm.iter().map(|vm| (vm.mac, vm.address.addr()));
-        Box::new(AttributedOvs::new(
-            &self.resolve(&flows.socket),
-            flows.datapath.as_deref(),
-            flows.ovsdb.as_ref().map(|path| self.resolve(path)),
-            addresses.collect(),
-        ))
+        let mut switch = OvsFlowSource::new(self.resolve(&flows.socket), random_seed());
+        switch = switch.with_addresses(addresses);
+        if let Some(name) = &flows.datapath {
+            switch = switch.with_datapath(name);
+        }
+        if let Some(path) = &flows.ovsdb {
+            switch = switch.with_ovsdb(self.resolve(path));
+        }
+        Box::new(switch)
     }
 }

@@ -1,7 +1,6 @@
 //! The configuration of one host's agent, as a TOML file.
 
 mod build;
-mod ovs;
 mod values;
 
 use std::io;
@@ -38,7 +37,7 @@ const MAX_LEN: u64 = 64 << 20;
 /// active = "/etc/s-core/key"
 ///
 /// [flows]
-/// socket = "/run/openvswitch/ovs-vswitchd.ctl"
+/// ovsdb = "/run/openvswitch/db.sock"
 ///
 /// [hypervisor]
 /// kind = "xl"
@@ -140,7 +139,9 @@ pub struct TimingSection {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FlowsSection {
-    /// The control socket of `ovs-vswitchd`, e.g. `/run/openvswitch/ovs-vswitchd.1234.ctl`.
+    /// The control socket of `ovs-vswitchd`, or the directory that it runs from, where its process id tells the
+    /// socket. Default `/run/openvswitch`.
+    #[serde(default = "default_socket")]
     pub socket: PathBuf,
     /// The datapath, where the switch has several, e.g. `system@ovs-system`.
     pub datapath: Option<String>,
@@ -212,6 +213,10 @@ pub struct VmSection {
     pub mac: MacAddr,
     /// Its address.
     pub address: VmId,
+}
+
+fn default_socket() -> PathBuf {
+    "/run/openvswitch".into()
 }
 
 const fn default_port() -> u16 {

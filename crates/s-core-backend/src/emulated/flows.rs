@@ -5,7 +5,7 @@ use std::time::Duration;
 use s_core_model::ServerId;
 
 use super::DataCentre;
-use crate::{FlowSource, FlowSourceError, Poll, Unattributed};
+use crate::{FlowSource, FlowSourceError, Poll};
 
 /// The [`FlowSource`] of one server of a [`DataCentre`].
 ///
@@ -25,7 +25,7 @@ impl FlowSource for EmulatedFlowSource {
         let counters = state.poll(self.server, shared.seed, shared.clock.now());
         Ok(Poll {
             counters,
-            unattributed: Unattributed::default(),
+            ..Poll::default()
         })
     }
 }

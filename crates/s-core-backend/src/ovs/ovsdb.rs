@@ -13,8 +13,8 @@ use serde_json::{Value, json};
 use super::socket::Connection;
 use crate::{FlowSourceError, Uuid};
 
-/// How long one message of the server may be, in bytes.
-const MESSAGE_LIMIT: usize = 64 << 20;
+/// How long one message of the server may be unless told otherwise, in bytes: 16 MiB, some 20,000 interfaces.
+pub const REPLY_LIMIT: usize = 16 << 20;
 
 /// The database server of one host.
 ///
@@ -30,6 +30,7 @@ const MESSAGE_LIMIT: usize = 64 << 20;
 #[derive(Clone, Debug)]
 pub struct Ovsdb {
     path: PathBuf,
+    reply_limit: usize,
 }
 
 /// An interface of the switch.
@@ -52,7 +53,17 @@ pub struct Interface {
 impl Ovsdb {
     /// The server that listens at `path`. Nothing is opened yet.
     pub fn new(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into() }
+        Self {
+            path: path.into(),
+            reply_limit: REPLY_LIMIT,
+        }
+    }
+
+    /// Sets how many bytes a message may have; [`REPLY_LIMIT`] to begin with.
+    #[must_use]
+    pub fn with_reply_limit(mut self, bytes: usize) -> Self {
+        self.reply_limit = bytes;
+        self
     }
 
     /// All interfaces of all bridges, by name.
@@ -62,7 +73,7 @@ impl Ovsdb {
     /// [`FlowSourceError`]: the socket cannot be reached, the whole answer is not there within
     /// `deadline`, the server refuses, or the answer is not of the form of RFC 7047.
     pub fn interfaces(&self, deadline: Duration) -> Result<Vec<Interface>, FlowSourceError> {
-        let mut connection = Connection::open(&self.path, deadline, MESSAGE_LIMIT)?;
+        let mut connection = Connection::open(&self.path, deadline, self.reply_limit)?;
         let select = |table, columns: &[&str]| json!({ "op": "select", "table": table, "where": [], "columns": columns });
         let params = json!([
             "Open_vSwitch",
@@ -93,7 +104,7 @@ impl Ovsdb {
 fn transact(connection: &mut Connection, params: &Value) -> Result<Vec<Value>, FlowSourceError> {
     let request = json!({ "id": 0, "method": "transact", "params": params });
     connection.send(request.to_string().as_bytes())?;
-    let reply = loop {
+    let mut reply = loop {
         let bytes = connection.receive()?;
         let mut message: Value = serde_json::from_slice(&bytes)
             .map_err(|error| connection.malformed(error.to_string()))?;
@@ -112,12 +123,12 @@ fn transact(connection: &mut Connection, params: &Value) -> Result<Vec<Value>, F
     if !reply["error"].is_null() {
         return Err(refused(reply["error"].to_string()));
     }
-    let Some(results) = reply["result"].as_array() else {
+    let Value::Array(results) = reply["result"].take() else {
         return Err(connection.malformed("it has no result and no error".into()));
     };
     // An operation's error stands in its place among the results; those after it are null.
     match results.iter().find(|result| !result["error"].is_null()) {
-        None => Ok(results.clone()),
+        None => Ok(results),
         Some(result) => {
             let text = |key: &str| result[key].as_str().unwrap_or_default();
             Err(refused(format!("{}: {}", text("error"), text("details"))))

@@ -84,7 +84,10 @@ impl Connection {
                 Err(_) => return Err(self.malformed("it is not a JSON object".into())),
             }
             if scanned > self.limit {
-                return Err(self.malformed(format!("it is longer than {} bytes", self.limit)));
+                return Err(self.malformed(format!(
+                    "it is longer than {} bytes; ask for less, or raise this limit with with_reply_limit",
+                    self.limit
+                )));
             }
             let count = self.read(&mut chunk)?;
             if count == 0 {

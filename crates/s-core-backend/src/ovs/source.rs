@@ -1,15 +1,22 @@
 //! A running Open vSwitch as a flow source.
 
+use std::net::Ipv4Addr;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use super::MacTable;
+use s_core_flow::MacAddr;
+
 use super::dump::{LineError, read_dump};
+use super::ovsdb::Ovsdb;
 use super::unixctl::Unixctl;
+use super::{MacTable, attribute};
 use crate::{FlowSource, FlowSourceError, Poll};
 
 /// How many stations the table of a source holds.
 const STATIONS: usize = 1 << 20;
+
+/// How many polls pass until the database is asked again which interfaces are VMs'.
+const POLLS_PER_ATTACHMENT: u32 = 15;
 
 /// The datapath flows of a running Open vSwitch, userspace or kernel.
 ///
@@ -18,16 +25,18 @@ const STATIONS: usize = 1 << 20;
 /// The switch answers from its main thread, which does nothing else meanwhile (half a second for
 /// 100,000 flows): poll every second or two, not more often.
 ///
+/// The ends of its counters are [attributed](attribute): where the switch keeps only MAC addresses, they are IPv4
+/// addresses if those of both ends are known. They are learnt from flows; what is
+/// [configured](Self::with_addresses), and what the [database](Self::with_ovsdb) says, counts more.
+///
 /// ```no_run
 /// use std::time::Duration;
 /// use s_core_backend::FlowSource;
-/// use s_core_backend::ovs::{OvsFlowSource, attribute};
+/// use s_core_backend::ovs::OvsFlowSource;
 ///
-/// let mut switch = OvsFlowSource::new("/run/openvswitch/ovs-vswitchd.1234.ctl", 7);
-/// let poll = switch.poll(Duration::from_secs(5))?;
-/// for flow in &poll.counters {
-///     let (src, dst) = attribute(flow, switch.stations());
-///     println!("{src} to {dst}: {} bytes", flow.bytes);
+/// let mut switch = OvsFlowSource::new("/run/openvswitch", 7).with_ovsdb("/run/openvswitch/db.sock");
+/// for flow in switch.poll(Duration::from_secs(5))?.counters {
+///     println!("{} to {}: {} bytes", flow.src, flow.dst, flow.bytes);
 /// }
 /// # Ok::<(), s_core_backend::FlowSourceError>(())
 /// ```
@@ -37,20 +46,22 @@ pub struct OvsFlowSource {
     datapath: Option<String>,
     seed: u64,
     stations: MacTable,
+    database: Option<Database>,
     errors: Vec<LineError>,
 }
 
 impl OvsFlowSource {
-    /// The switch whose control socket is at `socket`.
+    /// The switch whose control socket, or the directory that it is in, is at `path`; see [`Unixctl::new`].
     ///
     /// `seed` seeds the flows' ids and the table of stations. Take it from a source that tenants
     /// cannot guess, since they choose the addresses that are hashed.
-    pub fn new(socket: impl Into<PathBuf>, seed: u64) -> Self {
+    pub fn new(path: impl Into<PathBuf>, seed: u64) -> Self {
         Self {
-            unixctl: Unixctl::new(socket),
+            unixctl: Unixctl::new(path),
             datapath: None,
             seed,
             stations: MacTable::new(STATIONS, seed),
+            database: None,
             errors: Vec::new(),
         }
     }
@@ -63,14 +74,42 @@ impl OvsFlowSource {
         self
     }
 
+    /// Asks the database whose socket is at `path` which interfaces are VMs', now and then ([`MacTable::attach`]).
+    ///
+    /// The switch is read first, and the database gets what is left of the deadline. If it does not answer, polls
+    /// go on with what is known; a warning is logged once.
+    #[must_use]
+    pub fn with_ovsdb(mut self, path: impl Into<PathBuf>) -> Self {
+        self.database = Some(Database {
+            ovsdb: Ovsdb::new(path),
+            polls: 0,
+            failing: false,
+        });
+        self
+    }
+
+    /// Gives the addresses of VMs that are known beforehand ([`MacTable::configure`]).
+    #[must_use]
+    pub fn with_addresses(
+        mut self,
+        addresses: impl IntoIterator<Item = (MacAddr, Ipv4Addr)>,
+    ) -> Self {
+        for (mac, address) in addresses {
+            self.stations.configure(mac, address);
+        }
+        self
+    }
+
+    /// Sets how many bytes a dump may have; [`REPLY_LIMIT`](super::unixctl::REPLY_LIMIT) to begin with.
+    #[must_use]
+    pub fn with_reply_limit(mut self, bytes: usize) -> Self {
+        self.unixctl = self.unixctl.with_reply_limit(bytes);
+        self
+    }
+
     /// What the polls so far have shown of which MAC address goes with which IPv4 address.
     pub fn stations(&self) -> &MacTable {
         &self.stations
-    }
-
-    /// The same, to tell it what is known from elsewhere ([`MacTable::attach`]).
-    pub fn stations_mut(&mut self) -> &mut MacTable {
-        &mut self.stations
     }
 
     /// The first lines of the latest poll that could not be understood, at most ten.
@@ -85,14 +124,55 @@ impl FlowSource for OvsFlowSource {
             None => &[],
             Some(name) => &[name],
         };
+        let started = Instant::now();
         let text = self.unixctl.call("dpctl/dump-flows", params, deadline)?;
-        let reading = read_dump(&text, self.seed, &mut self.stations).map_err(|error| {
+        if let Some(database) = &mut self.database {
+            database.attach(
+                &mut self.stations,
+                deadline.saturating_sub(started.elapsed()),
+            );
+        }
+        let mut reading = read_dump(&text, self.seed, &mut self.stations).map_err(|error| {
             FlowSourceError::Malformed {
                 what: self.unixctl.path().display().to_string(),
                 message: error.to_string(),
             }
         })?;
+        for flow in &mut reading.poll.counters {
+            (flow.src, flow.dst) = attribute(flow, &self.stations);
+        }
         self.errors = reading.errors;
         Ok(reading.poll)
+    }
+}
+
+/// What tells VMs' interfaces from routers'.
+#[derive(Debug)]
+struct Database {
+    ovsdb: Ovsdb,
+    polls: u32,
+    failing: bool,
+}
+
+impl Database {
+    fn attach(&mut self, stations: &mut MacTable, deadline: Duration) {
+        let due = self.polls.is_multiple_of(POLLS_PER_ATTACHMENT);
+        self.polls = self.polls.wrapping_add(1);
+        if !due {
+            return;
+        }
+        match self.ovsdb.interfaces(deadline) {
+            Ok(interfaces) => {
+                self.failing = false;
+                for mac in interfaces.into_iter().filter_map(|of| of.attached_mac) {
+                    stations.attach(mac);
+                }
+            }
+            Err(error) if !self.failing => {
+                self.failing = true;
+                tracing::warn!(%error, "which interfaces are VMs' stays as it was known; flows are read all the same");
+            }
+            Err(error) => tracing::debug!(%error, "the database still does not answer"),
+        }
     }
 }

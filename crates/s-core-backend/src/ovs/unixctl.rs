@@ -4,6 +4,8 @@
 //! `ovs-appctl` sends: JSON-RPC objects without framing or line ends. An answer with an error
 //! has no result; an unknown method is an error too.
 
+use std::fs::File;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -12,8 +14,12 @@ use serde::Deserialize;
 use super::socket::Connection;
 use crate::FlowSourceError;
 
-/// How long an answer may be unless told otherwise, in bytes: 256 MiB, a million flows.
-pub const REPLY_LIMIT: usize = 256 << 20;
+/// How long an answer may be unless told otherwise, in bytes: 64 MiB, more than the 200,000 flows
+/// that the switch keeps unless told otherwise.
+pub const REPLY_LIMIT: usize = 64 << 20;
+
+/// The longest file with a process id that is read, in bytes.
+const PID_LIMIT: u64 = 32;
 
 /// The control socket of one daemon.
 ///
@@ -21,7 +27,7 @@ pub const REPLY_LIMIT: usize = 256 << 20;
 /// use std::time::Duration;
 /// use s_core_backend::ovs::unixctl::Unixctl;
 ///
-/// let vswitchd = Unixctl::new("/run/openvswitch/ovs-vswitchd.1234.ctl");
+/// let vswitchd = Unixctl::new("/run/openvswitch");
 /// let text = vswitchd.call("dpctl/dump-flows", &[], Duration::from_secs(5))?;
 /// println!("{text}");
 /// # Ok::<(), s_core_backend::FlowSourceError>(())
@@ -41,6 +47,9 @@ struct Reply {
 
 impl Unixctl {
     /// The daemon that listens at `path`. Nothing is opened yet.
+    ///
+    /// A directory stands for the `ovs-vswitchd` that runs from it, usually `/run/openvswitch`: each call reads
+    /// `ovs-vswitchd.pid` there and connects to `ovs-vswitchd.PID.ctl`, so a restart does no harm.
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self {
             path: path.into(),
@@ -55,9 +64,32 @@ impl Unixctl {
         self
     }
 
-    /// Where the daemon listens.
+    /// Where the daemon listens, as it was given.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Where the daemon listens now.
+    fn socket(&self) -> Result<PathBuf, FlowSourceError> {
+        if !self.path.is_dir() {
+            return Ok(self.path.clone());
+        }
+        let file = self.path.join("ovs-vswitchd.pid");
+        let mut text = String::new();
+        File::open(&file)
+            .and_then(|open| open.take(PID_LIMIT).read_to_string(&mut text))
+            .map_err(|source| FlowSourceError::Unreachable {
+                what: file.display().to_string(),
+                source,
+            })?;
+        let pid: u32 = text
+            .trim()
+            .parse()
+            .map_err(|_| FlowSourceError::Malformed {
+                what: file.display().to_string(),
+                message: "it holds no process id; is ovs-vswitchd running?".to_owned(),
+            })?;
+        Ok(self.path.join(format!("ovs-vswitchd.{pid}.ctl")))
     }
 
     /// Runs a command, over a connection of its own, and returns what it printed.
@@ -72,7 +104,7 @@ impl Unixctl {
         params: &[&str],
         deadline: Duration,
     ) -> Result<String, FlowSourceError> {
-        let mut connection = Connection::open(&self.path, deadline, self.reply_limit)?;
+        let mut connection = Connection::open(&self.socket()?, deadline, self.reply_limit)?;
         let request = serde_json::json!({ "id": 0, "method": method, "params": params });
         connection.send(request.to_string().as_bytes())?;
         let bytes = connection.receive()?;

@@ -106,9 +106,16 @@ impl Lab {
         ));
     }
 
+    /// The directory that the daemons run from, as a packaged Open vSwitch has it.
+    pub(crate) fn run_dir(&self) -> PathBuf {
+        self.dir.path().into()
+    }
+
     /// The control socket of ovs-vswitchd.
     pub(crate) fn unixctl(&self) -> PathBuf {
-        self.file("ovs-vswitchd.ctl").into()
+        let pid = fs::read_to_string(self.file("ovs-vswitchd.pid")).unwrap();
+        self.file(&format!("ovs-vswitchd.{}.ctl", pid.trim()))
+            .into()
     }
 
     /// The socket of the database.
@@ -173,11 +180,7 @@ impl Lab {
         let file = |option: &str, suffix: &str| {
             format!("--{option}={}", self.file(&format!("{program}.{suffix}")))
         };
-        let options = [
-            file("unixctl", "ctl"),
-            file("pidfile", "pid"),
-            file("log-file", "log"),
-        ];
+        let options = [file("pidfile", "pid"), file("log-file", "log")];
         let mut all = vec!["netns", "exec", namespace, program];
         all.extend(arguments);
         all.extend(options.iter().map(String::as_str));

@@ -8,7 +8,7 @@ use foldhash::quality::FixedState;
 use s_core_flow::MacAddr;
 
 use super::matches::Match;
-use crate::{End, FlowCounter, Transport};
+use crate::{End, FlowCounter, NoEnds, Transport};
 
 /// One flow of a datapath: one direction of some conversation, and what it counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,24 +24,11 @@ pub struct DatapathFlow<'a> {
     pub packets: u64,
     /// Bytes since the flow was made: whole Ethernet frames without the frame check sequence.
     pub bytes: u64,
-    /// How long ago the last packet came; `None` if the flow has counted none (`used:never`).
+    /// How long ago the last packet came; `None` if the flow has counted none (`used:never`), or what stands
+    /// there is no length of time: a clock may have been set back.
     pub idle: Option<Duration>,
     /// What the datapath does with the packets, as printed.
     pub actions: &'a str,
-}
-
-/// Why a flow tells no pair of ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum NoEnds {
-    /// It matches neither on both MAC addresses nor on both IP addresses.
-    #[error("the flow matches on no pair of addresses")]
-    NoAddresses,
-    /// It is not between two stations: broadcast, multicast, or from a station to itself.
-    #[error("the flow is not between two stations")]
-    Multicast,
-    /// Its packets come back into the datapath and are counted there, in another flow.
-    #[error("the flow's packets are counted again in another flow")]
-    Recirculated,
 }
 
 impl DatapathFlow<'_> {

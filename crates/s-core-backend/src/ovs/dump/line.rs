@@ -60,7 +60,8 @@ struct Stats<'a> {
 
 impl<'a> Stats<'a> {
     fn parse(line: &'a str, mut at: usize) -> Result<Self, Expected> {
-        let (mut packets, mut bytes, mut used) = (None, None, None);
+        let (mut packets, mut bytes, mut idle) = (None, None, None);
+        let mut has_used = false;
         loop {
             let Some(rest) = line[at..].strip_prefix(", ") else {
                 return Err(Expected {
@@ -71,10 +72,13 @@ impl<'a> Stats<'a> {
             at += 2;
             if let Some(actions) = rest.strip_prefix("actions:") {
                 let missing = |what| Expected { at, what };
+                if !has_used {
+                    return Err(missing("expected used: before actions:"));
+                }
                 return Ok(Self {
                     packets: packets.ok_or(missing("expected packets: before actions:"))?,
                     bytes: bytes.ok_or(missing("expected bytes: before actions:"))?,
-                    idle: used.ok_or(missing("expected used: before actions:"))?,
+                    idle,
                     actions: without_extra_info(actions),
                 });
             }
@@ -89,7 +93,7 @@ impl<'a> Stats<'a> {
             match key {
                 "packets" => packets = Some(count(value, value_at)?),
                 "bytes" => bytes = Some(count(value, value_at)?),
-                "used" => used = Some(idle_time(value, value_at)?),
+                "used" => (has_used, idle) = (true, idle_time(value)),
                 // flags:, offloaded:, dp: and what later versions may add.
                 _ => {}
             }
@@ -119,21 +123,9 @@ pub(super) fn decimal(text: &str) -> Option<u64> {
     text.parse().ok()
 }
 
-/// `never` or seconds with milliseconds, `0.009s`.
-fn idle_time(text: &str, at: usize) -> Result<Option<Duration>, Expected> {
-    if text == "never" {
-        return Ok(None);
-    }
-    let parsed = || {
-        let (whole, fraction) = text.strip_suffix('s')?.split_once('.')?;
-        let millis = decimal(fraction).filter(|_| fraction.len() == 3)?;
-        Some(Duration::from_secs(decimal(whole)?) + Duration::from_millis(millis))
-    };
-    match parsed() {
-        Some(idle) => Ok(Some(idle)),
-        None => Err(Expected {
-            at,
-            what: "expected 'never' or seconds such as 1.136s",
-        }),
-    }
+/// Seconds with milliseconds, `0.009s`; `None` for `never` and for what is no length of time.
+fn idle_time(text: &str) -> Option<Duration> {
+    let (whole, fraction) = text.strip_suffix('s')?.split_once('.')?;
+    let millis = decimal(fraction).filter(|_| fraction.len() == 3)?;
+    Some(Duration::from_secs(decimal(whole)?) + Duration::from_millis(millis))
 }

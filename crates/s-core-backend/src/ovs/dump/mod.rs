@@ -31,7 +31,8 @@ mod line;
 mod matches;
 mod reading;
 
-pub use flow::{DatapathFlow, NoEnds};
+pub use crate::NoEnds;
+pub use flow::DatapathFlow;
 pub use reading::{NotADump, Reading, read_dump};
 
 /// A line that is not a datapath flow.

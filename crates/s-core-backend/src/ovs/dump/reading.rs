@@ -1,8 +1,8 @@
 //! A whole dump.
 
-use super::{LineError, NoEnds, flows};
-use crate::Poll;
+use super::{LineError, flows};
 use crate::ovs::MacTable;
+use crate::{Poll, UnattributedCounter};
 
 /// How many line errors a [`Reading`] keeps.
 const ERRORS_KEPT: usize = 10;
@@ -64,9 +64,15 @@ pub fn read_dump(text: &str, seed: u64, stations: &mut MacTable) -> Result<Readi
         }
         match flow.counter(seed) {
             Ok(counter) => poll.counters.push(counter),
-            Err(NoEnds::NoAddresses) => poll.unattributed.no_addresses.add(flow.bytes),
-            Err(NoEnds::Multicast) => poll.unattributed.multicast.add(flow.bytes),
-            Err(NoEnds::Recirculated) => poll.unattributed.recirculated.add(flow.bytes),
+            Err(reason) => {
+                poll.unattributed.add(reason, flow.bytes);
+                poll.without_ends.push(UnattributedCounter {
+                    id: flow.id(seed),
+                    reason,
+                    packets: flow.packets,
+                    bytes: flow.bytes,
+                });
+            }
         }
     }
     Ok(reading)
