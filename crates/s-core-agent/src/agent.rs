@@ -33,6 +33,8 @@ const INBOX: usize = 1024;
 const OUTBOX: usize = 16;
 /// What is asked of the system for datagrams that wait; it gives what it allows.
 const RECEIVE_BUFFER: usize = 4 << 20;
+/// What is asked of the system for datagrams to all servers that leave at once.
+const SEND_BUFFER: usize = 4 << 20;
 /// Connections that wait to be accepted.
 const BACKLOG: i32 = 1024;
 /// How often a kind of trouble is logged at most.
@@ -99,7 +101,10 @@ fn start(
     let post = wiring.post(&config, udp, tokens);
     let inventories = wiring.inventories(&config, Arc::clone(&hypervisor));
     let (flows, server) = (Arc::clone(&wiring.flows), wiring.server);
-    let (port, delivery) = (config.port, config.network.delivery);
+    let port = config.port;
+    // Later the node sends it again.
+    let delivery = config.network.delivery;
+    let delivery = delivery.min(config.node.timing.acknowledgement);
     let node = Node::new(Arc::new(config.node), found.unwrap_or_default())
         .map_err(|UnknownServer(server)| AgentError::UnknownServer(server))?;
     let driver = Driver {
@@ -204,6 +209,7 @@ impl Wiring {
             port: config.port,
             addressing: config.addressing,
             asks: Bucket::new(asks, self.servers.server_count()),
+            first_asked: 0,
             losses: Throttle::new(LOG_INTERVAL),
         }
     }
@@ -244,6 +250,7 @@ fn open_sockets(server: ServerId, port: u16) -> Result<(UdpSocket, TcpListener),
     let open_udp = || {
         let udp = UdpSocket::bind(address)?;
         SockRef::from(&udp).set_recv_buffer_size(RECEIVE_BUFFER)?;
+        SockRef::from(&udp).set_send_buffer_size(SEND_BUFFER)?;
         udp.set_nonblocking(true)?;
         Ok(udp)
     };

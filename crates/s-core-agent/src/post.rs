@@ -1,7 +1,7 @@
 //! Sending: datagrams at once, tokens through a thread of their own.
 
 use std::io::{self, Write as _};
-use std::net::{SocketAddr, SocketAddrV4, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, UdpSocket};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError};
 use std::time::{Duration, Instant};
@@ -34,6 +34,8 @@ pub(crate) struct Post {
     pub(crate) port: u16,
     pub(crate) addressing: Addressing,
     pub(crate) asks: Bucket,
+    /// The server that is asked first when all are.
+    pub(crate) first_asked: u32,
     pub(crate) losses: Throttle,
 }
 
@@ -51,7 +53,9 @@ impl Post {
                     self.lost("too many tokens wait to be delivered");
                 }
             }
-            Destination::Server(server) => self.datagram(server.addr(), &frame),
+            Destination::Server(server) => {
+                self.datagram(server.addr(), &frame);
+            }
             Destination::HostOf(vm) if self.addressing == Addressing::Vms => {
                 self.datagram(vm.addr(), &frame);
             }
@@ -65,18 +69,25 @@ impl Post {
         if !self.asks.take(count) {
             return self.lost("more requests to all servers than asks_per_second allows");
         }
-        for server in (0..count).map(ServerIndex::new) {
-            let server = servers.server_at(server);
-            if server != self.here {
-                self.datagram(server.addr(), frame);
+        let first = self.first_asked;
+        let mut unsent = None;
+        for index in (first..count).chain(0..first.min(count)) {
+            let server = servers.server_at(ServerIndex::new(index));
+            if server != self.here && !self.datagram(server.addr(), frame) {
+                unsent.get_or_insert(index);
             }
         }
+        // Those for whom the system had no room this time come first the next time.
+        self.first_asked = unsent.unwrap_or(first);
     }
 
-    fn datagram(&mut self, address: std::net::Ipv4Addr, frame: &Bytes) {
-        if let Err(error) = self.udp.send_to(frame, (address, self.port)) {
+    /// Says whether the system took it.
+    fn datagram(&self, address: Ipv4Addr, frame: &[u8]) -> bool {
+        let sent = self.udp.send_to(frame, (address, self.port));
+        if let Err(error) = &sent {
             tracing::debug!(%address, %error, "a datagram could not be sent");
         }
+        sent.is_ok()
     }
 
     fn lost(&mut self, why: &str) {
@@ -121,9 +132,14 @@ impl Bucket {
     }
 }
 
-/// Delivers tokens, one connection each, until the other end of `tokens` is dropped.
+/// Delivers tokens, one connection each, until the other end of `tokens` is dropped. Only the newest counts: a
+/// server that swallows its connection does not make those after it late.
 pub(crate) fn deliver(tokens: &Receiver<Parcel>, here: ServerId, port: u16, deadline: Duration) {
-    for Parcel { server, frame } in tokens {
+    while let Ok(mut parcel) = tokens.recv() {
+        while let Ok(newer) = tokens.try_recv() {
+            parcel = newer;
+        }
+        let Parcel { server, frame } = parcel;
         let address = SocketAddrV4::new(server.addr(), port);
         if let Err(error) = deliver_one(here, address.into(), &frame, deadline) {
             tracing::warn!(%server, %error, "the token could not be delivered");
@@ -154,4 +170,50 @@ fn deliver_one(here: ServerId, to: SocketAddr, frame: &[u8], deadline: Duration)
     }
     // The receiver has all of it or the acknowledgement does not come; nobody waits here.
     SockRef::from(&stream).shutdown(std::net::Shutdown::Write)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read as _;
+    use std::net::TcpListener;
+    use std::sync::mpsc::sync_channel;
+
+    use super::*;
+
+    #[test]
+    fn a_server_that_swallows_connections_delays_the_newest_token_once() {
+        let [here, silent, healthy] = [1, 2, 3].map(|host| Ipv4Addr::new(127, 78, 90, host));
+        let listener = TcpListener::bind((healthy, 0)).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let swallower = Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::TCP)).unwrap();
+        let address = SocketAddr::from((silent, port));
+        swallower.bind(&address.into()).unwrap();
+        swallower.listen(0).unwrap();
+        let connect = || std::net::TcpStream::connect_timeout(&address, Duration::from_millis(100));
+        let filled: Vec<_> = (0..4).map(|_| connect()).collect();
+        assert!(filled.iter().any(Result::is_err), "its queue is full");
+
+        let deadline = Duration::from_millis(500);
+        let (tokens, waiting) = sync_channel(16);
+        let send = |server: Ipv4Addr, frame: &'static [u8]| {
+            let (server, frame) = (server.into(), Bytes::from_static(frame));
+            tokens.send(Parcel { server, frame }).unwrap();
+        };
+        send(silent, b"1");
+        let thread = std::thread::spawn(move || deliver(&waiting, here.into(), port, deadline));
+        std::thread::sleep(Duration::from_millis(50));
+        let began = Instant::now();
+        for _ in 0..8 {
+            send(silent, b"stale");
+        }
+        send(healthy, b"stale");
+        send(healthy, b"newest");
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut received = Vec::new();
+        stream.read_to_end(&mut received).unwrap();
+        assert_eq!(received, b"newest");
+        assert!(began.elapsed() < 3 * deadline, "{:?}", began.elapsed());
+        drop(tokens);
+        thread.join().unwrap();
+    }
 }
