@@ -37,9 +37,9 @@ pub struct HomeRacks {
 }
 
 impl HomeRacks {
-    /// `vms` VMs in up to `racks` racks.
+    /// `vms` VMs in up to `racks` racks; in one if `racks` is 0, as every VM has a home.
     pub fn new(vms: u32, racks: u32) -> Self {
-        let racks = racks.min(vms);
+        let racks = racks.max(1).min(vms);
         Self { vms, racks }
     }
 

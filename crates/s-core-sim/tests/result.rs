@@ -140,6 +140,34 @@ fn one_result_takes_the_place_of_another() {
 }
 
 #[test]
+fn an_interrupted_write_leaves_no_mix_that_looks_whole() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path();
+    let results = PolicyKind::ALL.map(|kind| result(kind, &[1.0]));
+    let obstacle = |at: &str| {
+        // A directory in a file's place cannot be replaced by the file.
+        fs::remove_file(path.join(at)).unwrap();
+        fs::create_dir(path.join(at)).unwrap();
+    };
+    let out = ResultDir::new(path).unwrap();
+    out.write_all(&results).unwrap();
+    obstacle("load-aware/placement.csv");
+    out.write_all(&results).unwrap_err();
+    assert!(!path.join("load-aware/summary.json").exists());
+    fs::remove_dir(path.join("load-aware/placement.csv")).unwrap();
+
+    out.write(&results[0]).unwrap();
+    obstacle("migrations.csv");
+    out.write(&results[1]).unwrap_err();
+    assert!(!path.join("summary.json").exists());
+    // A crash leaves also what was written to first; such a directory may be written again.
+    fs::remove_dir(path.join("migrations.csv")).unwrap();
+    fs::create_dir(path.join(".result-1")).unwrap();
+    ResultDir::new(path).unwrap().write(&results[1]).unwrap();
+    assert!(read(path, "summary.json").contains(results[1].summary.policy.name()));
+}
+
+#[test]
 fn directories_of_others_are_refused() {
     let check = |make: &dyn Fn(&Path), wanted: Option<&str>| {
         let dir = tempfile::tempdir().unwrap();

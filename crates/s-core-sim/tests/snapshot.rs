@@ -244,6 +244,27 @@ fn a_failed_write_leaves_no_trace() {
     assert_eq!(fs::read_to_string(file).unwrap(), "{}");
 }
 
+#[test]
+fn an_interrupted_write_leaves_no_mix_that_looks_whole() {
+    let dir = tempfile::tempdir().unwrap();
+    let snapshot = read(FILES);
+    snapshot.write(dir.path()).unwrap();
+    fs::remove_file(dir.path().join("traffic.csv")).unwrap();
+    fs::create_dir(dir.path().join("traffic.csv")).unwrap();
+    snapshot.write(dir.path()).unwrap_err();
+    assert_eq!(
+        names_in(dir.path()),
+        ["servers.csv", "traffic.csv", "vms.csv"]
+    );
+    // A crash leaves also what was written to first; such a directory may be written again.
+    Snapshot::check_target(dir.path()).unwrap_err();
+    fs::remove_dir(dir.path().join("traffic.csv")).unwrap();
+    fs::create_dir(dir.path().join(".snapshot-1")).unwrap();
+    Snapshot::check_target(dir.path()).unwrap();
+    snapshot.write(dir.path()).unwrap();
+    assert_eq!(Snapshot::read(dir.path()).unwrap(), snapshot);
+}
+
 /// Snapshots of up to 5 servers and 12 VMs whose servers always have room.
 fn snapshots() -> impl Strategy<Value = Snapshot> {
     let settings = (

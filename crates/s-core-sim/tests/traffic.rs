@@ -9,6 +9,9 @@ use s_core_sim::{DataCentre, GenerateError, InitialPlacement, THESIS_LINK_WEIGHT
 #[test]
 fn home_racks_divide_the_vms() {
     for (vms, racks) in [
+        (0, 0),
+        (1, 0),
+        (9, 0),
         (1, 1),
         (1, 5),
         (5, 5),
@@ -28,6 +31,10 @@ fn home_racks_divide_the_vms() {
             assert!(range.into_iter().all(|vm| homes.rack_of(vm) == rack));
         }
         assert_eq!(all, vms);
+        assert_eq!(
+            flows(homes, 1).count() as u32,
+            if vms < 2 { 0 } else { vms * 5 }
+        );
     }
 }
 

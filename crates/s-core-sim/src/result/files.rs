@@ -48,7 +48,8 @@ impl ResultDir {
     /// Writes one result into the directory, in place of whatever result was there.
     ///
     /// The directory and those above it are made where they are missing. Nothing is replaced before
-    /// everything is written; other files are left alone.
+    /// everything is written; other files are left alone. Where that is interrupted there is no summary, as it
+    /// goes first and comes last.
     ///
     /// # Errors
     ///
@@ -57,10 +58,11 @@ impl ResultDir {
         self.replace(
             |stage| write_files(result, stage),
             |stage| {
-                put_in_place(stage, &self.path)?;
-                PolicyKind::ALL
-                    .iter()
-                    .try_for_each(|kind| remove_result(&self.path.join(kind.name())))
+                remove(&self.path.join(SUMMARY_FILE))?;
+                for kind in PolicyKind::ALL {
+                    remove_result(&self.path.join(kind.name()))?;
+                }
+                put_in_place(stage, &self.path)
             },
         )
     }
@@ -82,9 +84,10 @@ impl ResultDir {
         self.replace(write, |stage| {
             for name in names() {
                 fs::create_dir_all(self.path.join(name))?;
-                put_in_place(&stage.join(name), &self.path.join(name))?;
+                remove(&self.path.join(name).join(SUMMARY_FILE))?;
             }
-            remove_files(&self.path)
+            remove_files(&self.path)?;
+            names().try_for_each(|name| put_in_place(&stage.join(name), &self.path.join(name)))
         })
     }
 
@@ -112,12 +115,12 @@ fn holds_nothing_else(dir: &Path) -> io::Result<bool> {
     for entry in fs::read_dir(dir)? {
         let entry = entry?;
         let name = entry.file_name();
-        if name == SUMMARY_FILE {
+        // What is written to first is there when a write was interrupted.
+        if name == SUMMARY_FILE || name.to_string_lossy().starts_with(STAGE) {
             return Ok(true);
         }
-        let policy = PolicyKind::ALL.iter().any(|kind| name == kind.name())
+        only_policies &= PolicyKind::ALL.iter().any(|kind| name == kind.name())
             && entry.path().join(SUMMARY_FILE).is_file();
-        only_policies &= policy || name.to_string_lossy().starts_with(STAGE);
     }
     Ok(only_policies)
 }
@@ -140,14 +143,20 @@ fn remove_result(dir: &Path) -> io::Result<()> {
     }
 }
 
+/// Removes the files of a result, the summary first.
 fn remove_files(dir: &Path) -> io::Result<()> {
-    for file in FILES.iter().rev() {
-        match fs::remove_file(dir.join(file)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            Ok(()) | Err(_) => {}
-        }
+    FILES
+        .iter()
+        .rev()
+        .try_for_each(|file| remove(&dir.join(file)))
+}
+
+/// Removes a file, if there is one.
+fn remove(file: &Path) -> io::Result<()> {
+    match fs::remove_file(file) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        Ok(()) | Err(_) => Ok(()),
     }
-    Ok(())
 }
 
 fn write_files(result: &RunResult, dir: &Path) -> io::Result<()> {

@@ -142,6 +142,15 @@ impl Snapshot {
         write::write(self, dir.as_ref())
     }
 
+    /// Looks whether a snapshot may be written there; writes nothing. Ask before a long run.
+    ///
+    /// # Errors
+    ///
+    /// [`SnapshotError`] if the path is no directory, or one that is not empty and holds nothing of S-CORE.
+    pub fn check_target(dir: impl AsRef<Path>) -> Result<(), SnapshotError> {
+        write::check_target(dir.as_ref()).map(drop)
+    }
+
     /// What concerns the whole data centre.
     pub fn settings(&self) -> &Settings {
         &self.settings

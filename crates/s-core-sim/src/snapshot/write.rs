@@ -30,7 +30,7 @@ pub(super) fn write(snapshot: &Snapshot, dir: &Path) -> Result<(), SnapshotError
 }
 
 /// Whether the directory exists; refuses one that is not empty and not S-CORE's.
-fn check_target(dir: &Path) -> Result<bool, SnapshotError> {
+pub(super) fn check_target(dir: &Path) -> Result<bool, SnapshotError> {
     let entries = match fs::read_dir(dir) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
         entries => entries,
@@ -43,7 +43,7 @@ fn check_target(dir: &Path) -> Result<bool, SnapshotError> {
     let names = names.map_err(|error| SnapshotError::new(dir, None, Problem::Write(error)))?;
     let own = |name: &std::ffi::OsString| OWN_FILES.iter().any(|own| name == own);
     let leftover = |name: &std::ffi::OsString| name.to_string_lossy().starts_with(STAGE);
-    if names.iter().any(own) || names.iter().all(leftover) {
+    if names.is_empty() || names.iter().any(|name| own(name) || leftover(name)) {
         Ok(true)
     } else {
         Err(SnapshotError::new(dir, None, Problem::ForeignDirectory))
@@ -65,7 +65,12 @@ fn write_files(snapshot: &Snapshot, stage: &Path) -> io::Result<()> {
     write_traffic(snapshot, File::create(stage.join(TRAFFIC_FILE))?)
 }
 
+/// Without settings there is no snapshot: they go first and come last, so that no mix of two looks whole.
 fn publish(stage: &Path, dir: &Path) -> io::Result<()> {
+    match fs::remove_file(dir.join(DATA_CENTRE_FILE)) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        Ok(()) | Err(_) => {}
+    }
     for file in [SERVERS_FILE, VMS_FILE, TRAFFIC_FILE, DATA_CENTRE_FILE] {
         fs::rename(stage.join(file), dir.join(file))?;
     }
