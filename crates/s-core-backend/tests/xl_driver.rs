@@ -94,9 +94,75 @@ fn half_migrated_domains_take_room_but_are_nobodys_home() {
 }
 
 #[test]
+fn a_guest_that_list_long_leaves_out_is_named() {
+    let fake = FakeXl::new();
+    let json = include_str!("data/xen/xl-list-l.xen2.json");
+    let mut domains: Vec<serde_json::Value> = serde_json::from_str(json).unwrap();
+    domains.retain(|domain| domain["config"]["c_info"]["name"] != "vm1");
+    fake.answer("list-l", &serde_json::to_string(&domains).unwrap());
+    let error = fake.driver().domains(AMPLE).unwrap_err().to_string();
+    assert!(
+        error.ends_with("list -l: \"vm1\" is missing, which xl list -v shows"),
+        "{error}"
+    );
+    // One that is going, or is no longer at home, may be absent.
+    let list = include_str!("data/xen/xl-list-v.txt");
+    let row = "vm1                                          4    80     1     ------";
+    assert!(list.contains(row));
+    for left in ["(null) 4 80 1 --ps-d", "vm1--migratedaway 4 80 1 ---ss-"] {
+        fake.answer("list-v", &list.replace(row, left));
+        assert_eq!(fake.driver().domains(AMPLE).unwrap().len(), 2);
+    }
+}
+
+#[test]
+fn memory_that_nobody_tells_is_an_error() {
+    let fake = FakeXl::new();
+    fake.keep_guest("none");
+    let uuid = vm1();
+    fake.answer(
+        "list-l",
+        &format!(
+            r#"[{{"domid": 4, "config": {{"c_info": {{"name": "vm1", "uuid": "{uuid}"}}}}}}]"#
+        ),
+    );
+    let error = fake.driver().domains(AMPLE).unwrap_err().to_string();
+    assert!(
+        error.ends_with("it does not tell the memory of \"vm1\""),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_migration_that_cannot_be_started_leaves_the_domain_here() {
+    let fake = FakeXl::new();
+    // It goes after it was asked where the domain is.
+    fake.script("list-v", "grep -v '^# ' \"$here/list-v\"; rm \"$here/xl\"");
+    let outcome = migrate(&fake, AMPLE);
+    assert!(
+        matches!(&outcome, MigrationOutcome::StayedHere(why) if why.starts_with("not begun: cannot run xl migrate: ")),
+        "{outcome:?}"
+    );
+}
+
+#[test]
+fn what_is_written_last_is_read_though_others_keep_writing() {
+    let fake = FakeXl::new();
+    // It ends with its pipe full, and leaves behind a process that writes for ever.
+    fake.script(
+        "migrate",
+        "head -c 65000 /dev/zero | tr '\\0' 'x' >&2; echo >&2; echo 'Migration successful.' >&2
+         (while :; do echo more; sleep 0.01; done) & echo $! > \"$here/left.pid\"",
+    );
+    assert_eq!(migrate(&fake, AMPLE), MigrationOutcome::Moved);
+    fake.process("left.pid").kill();
+}
+
+#[test]
 fn what_list_long_leaves_out_is_asked_for() {
     let fake = FakeXl::new();
     let uuid = vm1();
+    fake.keep_guest("vm1");
     fake.answer(
         "list-l",
         &format!(r#"[{{"domid": 4, "config": {{"c_info": {{"name": "vm1", "uuid": "{uuid}"}}, "nics": [{{}}]}}}}]"#),
@@ -345,6 +411,7 @@ fn a_process_left_behind_holds_nobody_up() {
         "list-l",
         "sleep 300 & echo $! > \"$here/left.pid\"; echo '[]'",
     );
+    fake.keep_guest("none");
     let domains = within(SOON, |_| fake.driver().domains(AMPLE)).unwrap();
     assert_eq!(domains, []);
     let left: RunningProcess = fake.process("left.pid");

@@ -17,10 +17,16 @@ use super::capture::Capture;
 
 /// How often to look whether the program has ended while something else holds its pipes open.
 const TICK: Duration = Duration::from_millis(20);
-/// How long to wait for a process to be gone once it was killed; one that waits in the kernel takes longer.
+/// How long to wait for a process to be gone once it was killed; one that waits in the kernel takes longer. A call
+/// may end so long after its deadline.
 const REAP_LIMIT: Duration = Duration::from_secs(1);
 /// The longest time between asking a program to end and killing it.
 const LONGEST_GRACE: Duration = Duration::from_millis(500);
+/// How much is read at once.
+const CHUNK: usize = 16 << 10;
+/// How often each pipe is read at most after the program's end: more than a pipe holds, in case somebody else
+/// goes on writing.
+const LAST_READS: usize = (1 << 20) / CHUNK + 1;
 /// How much of standard error is kept, from its beginning and from its end.
 const STDERR_KEPT: (usize, usize) = (16 << 10, 48 << 10);
 
@@ -65,15 +71,29 @@ pub(super) struct Finished {
     pub(super) stderr: String,
 }
 
+/// A program that could not be run to its end.
+#[derive(Debug)]
+pub(super) enum RunError {
+    /// It was not started.
+    NotStarted(io::Error),
+    /// It was, and what became of it is not known.
+    Lost(io::Error),
+}
+
 /// Runs `program` without a shell, in a process group of its own, with nothing to read and with messages in
-/// English. The whole group is killed in time for this call to return by `deadline`.
+/// English. The whole group is killed in time for this call to return by `deadline`, but for [`REAP_LIMIT`] if the
+/// program cannot be killed at once. All that it wrote before it ended by itself is there.
 ///
 /// Processes that `program` leaves behind when it ends by itself are not touched.
 ///
 /// # Errors
 ///
-/// What the system said if the program could not be started or watched.
-pub(super) fn run(program: &Path, args: &[OsString], deadline: Duration) -> io::Result<Finished> {
+/// [`RunError`] if the program could not be started or watched.
+pub(super) fn run(
+    program: &Path,
+    args: &[OsString],
+    deadline: Duration,
+) -> Result<Finished, RunError> {
     let started = Instant::now();
     let grace = (deadline / 10).min(LONGEST_GRACE);
     let mut child = Command::new(program)
@@ -84,20 +104,21 @@ pub(super) fn run(program: &Path, args: &[OsString], deadline: Duration) -> io::
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .process_group(0)
-        .spawn()?;
+        .spawn()
+        .map_err(RunError::NotStarted)?;
     let mut pipes = Pipes::of(&mut child);
     let exit = match wait(&mut child, &mut pipes, started, deadline - grace) {
         Ok(Some(status)) => {
-            pipes.drain(TICK)?;
+            pipes.take_rest().map_err(RunError::Lost)?;
             status.into()
         }
         Ok(None) => {
-            kill_group(child, &mut pipes, grace)?;
+            kill_group(child, &mut pipes, grace).map_err(RunError::Lost)?;
             Exit::DeadlineExceeded
         }
         Err(error) => {
-            kill_group(child, &mut pipes, grace)?;
-            return Err(error);
+            kill_group(child, &mut pipes, grace).map_err(RunError::Lost)?;
+            return Err(RunError::Lost(error));
         }
     };
     let (stdout, stdout_dropped) = pipes.out.into_text();
@@ -186,12 +207,22 @@ impl Pipes {
         Ok(())
     }
 
-    /// Waits at most `limit` for something to read and takes it.
-    fn take(&mut self, limit: Duration) -> io::Result<()> {
+    /// Takes what is in the pipes of a program that has ended, however long that takes.
+    fn take_rest(&mut self) -> io::Result<()> {
+        for _ in 0..LAST_READS {
+            if self.are_closed() || !self.take(Duration::ZERO)? {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits at most `limit` for something to read and takes it; tells whether there was something.
+    fn take(&mut self, limit: Duration) -> io::Result<bool> {
         if self.are_closed() {
             // Only the end of the process is left to wait for, and it is near.
             thread::sleep(limit.min(Duration::from_millis(1)));
-            return Ok(());
+            return Ok(false);
         }
         let open = [
             self.stdout.as_ref().map(ChildStdout::as_fd),
@@ -204,7 +235,7 @@ impl Pipes {
         if stderr_ready {
             take_once(&mut self.stderr, &mut self.err)?;
         }
-        Ok(())
+        Ok(stdout_ready || stderr_ready)
     }
 }
 
@@ -227,7 +258,7 @@ fn ready(open: [Option<BorrowedFd<'_>>; 2], limit: Duration) -> io::Result<[bool
 
 /// Reads once from a pipe that is ready; drops it at its end.
 fn take_once(pipe: &mut Option<impl Read>, into: &mut Capture) -> io::Result<()> {
-    let mut buffer = [0; 16 << 10];
+    let mut buffer = [0; CHUNK];
     if let Some(open) = pipe {
         match open.read(&mut buffer) {
             Ok(0) => *pipe = None,

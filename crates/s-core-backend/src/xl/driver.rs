@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use s_core_flow::MacAddr;
 use s_core_model::ServerId;
 
-use super::command::{Exit, Finished, run};
+use super::command::{Exit, Finished, RunError, run};
 use super::list::is_half_migrated;
 use super::outcome::{Sighting, classify, reason, settle};
 use super::{
@@ -26,7 +26,8 @@ const SHORTEST_MIGRATION: Duration = Duration::from_secs(1);
 /// Xen, driven through the `xl` program on this host.
 ///
 /// Each call starts `xl`, with arguments of its own and never through a shell. The program, and all that it
-/// started, is killed when the call's deadline comes near.
+/// started, is killed when the call's deadline comes near. A call returns by its deadline; only when the system
+/// does not let the killed program go at once, up to a second later.
 #[derive(Debug)]
 pub struct Xl {
     config: XlConfig,
@@ -92,7 +93,8 @@ impl Xl {
             stdout,
             stdout_dropped,
             stderr,
-        } = run(&self.config.program, &os_args, deadline).map_err(|source| {
+        } = run(&self.config.program, &os_args, deadline).map_err(|error| {
+            let (RunError::NotStarted(source) | RunError::Lost(source)) = error;
             HypervisorError::Unreachable {
                 what: what(),
                 source,
@@ -136,7 +138,12 @@ impl Xl {
     }
 
     /// Completes what `xl list -l` left out about a domain.
-    fn complete(&self, config: DomainConfig, budget: &Budget) -> Result<Domain, HypervisorError> {
+    fn complete(
+        &self,
+        config: DomainConfig,
+        listed: &[ListedDomain],
+        budget: &Budget,
+    ) -> Result<Domain, HypervisorError> {
         let known: Option<Vec<MacAddr>> = config.macs.iter().copied().collect();
         let macs = match known {
             Some(macs) => macs,
@@ -146,11 +153,11 @@ impl Xl {
                 .map(|interface| interface.mac)
                 .collect(),
         };
-        let memory_mib = match config.memory_mib {
-            Some(memory_mib) => memory_mib,
-            None => self
-                .find(config.uuid, budget.remaining())?
-                .map_or(0, |listed| listed.memory_mib),
+        let is_it = |domain: &&ListedDomain| domain.uuid == Some(config.uuid);
+        let memory_now = || Some(listed.iter().find(is_it)?.memory_mib);
+        let Some(memory_mib) = config.memory_mib.or_else(memory_now) else {
+            let message = format!("it does not tell the memory of {:?}", config.name);
+            return Err(self.malformed_list(message));
         };
         Ok(Domain {
             uuid: config.uuid,
@@ -159,6 +166,13 @@ impl Xl {
             memory_mib,
             address: config.address,
         })
+    }
+
+    fn malformed_list(&self, message: String) -> HypervisorError {
+        HypervisorError::Malformed {
+            what: format!("{} list -l", self.config.program.display()),
+            message,
+        }
     }
 
     /// Finds the number by which `xl migrate` knows the domain now; an outcome if it cannot be migrated.
@@ -186,14 +200,22 @@ impl Xl {
 impl Hypervisor for Xl {
     /// The guests of `xl list -l`, without those that are half migrated.
     ///
-    /// A domain that `xl` cannot read, for instance one that is being built or destroyed, is absent.
+    /// `xl list -l` passes over a domain that it cannot read, for instance one that is being built. So the list is
+    /// compared with `xl list -v`, and a guest at home there that it lacks is an error that names the guest.
     fn domains(&self, deadline: Duration) -> Result<Vec<Domain>, HypervisorError> {
         let budget = Budget::new(deadline);
         let configs = self.ask(&["list", "-l"], deadline, parse_list_long)?;
+        let listed = self.list(budget.remaining())?;
+        let is_there = |uuid| configs.iter().any(|config| Some(config.uuid) == uuid);
+        let mut guests = listed.iter().filter(|domain| domain.domid != 0);
+        if let Some(missing) = guests.find(|guest| guest.is_at_home() && !is_there(guest.uuid)) {
+            let message = format!("{:?} is missing, which xl list -v shows", missing.name);
+            return Err(self.malformed_list(message));
+        }
         configs
             .into_iter()
             .filter(|config| !is_half_migrated(&config.name))
-            .map(|config| self.complete(config, &budget))
+            .map(|config| self.complete(config, &listed, &budget))
             .collect()
     }
 
@@ -242,7 +264,14 @@ impl Hypervisor for Xl {
             .migrate_args(domid, target, transport_limit);
         let said = match run(&self.config.program, &args, limit) {
             Ok(finished) => classify(finished.exit, &finished.stderr),
-            Err(error) => MigrationOutcome::Unknown(format!("cannot run xl migrate: {error}")),
+            Err(RunError::NotStarted(error)) => {
+                return MigrationOutcome::StayedHere(format!(
+                    "not begun: cannot run xl migrate: {error}"
+                ));
+            }
+            Err(RunError::Lost(error)) => {
+                MigrationOutcome::Unknown(format!("lost sight of xl migrate: {error}"))
+            }
         };
         if said == MigrationOutcome::Moved {
             return said;

@@ -49,6 +49,15 @@ impl FakeXl {
         fs::write(self.path(name), text).unwrap();
     }
 
+    /// Leaves only this guest in what `xl list -v` prints.
+    pub(crate) fn keep_guest(&self, name: &str) {
+        let list = include_str!("../data/xen/xl-list-v.txt");
+        let kept = list
+            .lines()
+            .filter(|line| !line.starts_with("vm") || line.starts_with(&format!("{name} ")));
+        self.answer("list-v", &(kept.collect::<Vec<_>>().join("\n") + "\n"));
+    }
+
     /// Sets what a command does instead; `$here` is the directory.
     pub(crate) fn script(&self, name: &str, script: &str) {
         self.executable(&format!("{name}.sh"), &format!("#!/bin/sh\n{script}\n"));
