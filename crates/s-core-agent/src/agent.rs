@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::net::{SocketAddr, SocketAddrV4, TcpListener, UdpSocket};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64};
-use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -23,12 +23,14 @@ use crate::error::AgentError;
 use crate::flows::Flows;
 use crate::inventory::Inventories;
 use crate::mark_file::MarkFile;
-use crate::network::{Network, NetworkStop, Refusals, wake_pipe};
+use crate::network::{Mailbox, Network, NetworkStop, Refusals, mail, wake_pipe};
 use crate::post::{Bucket, Parcel, Post, deliver};
 use crate::status::AgentStatus;
 
-/// Messages that wait for the main thread; datagrams beyond are dropped.
-const INBOX: usize = 1024;
+/// What may wait for the main thread, beside mail.
+const INBOX: usize = 64;
+/// How long to wait for a place in it before the next try.
+const INBOX_PAUSE: Duration = Duration::from_millis(5);
 /// Tokens that wait to be delivered.
 const OUTBOX: usize = 16;
 /// What is asked of the system for datagrams that wait; it gives what it allows.
@@ -41,8 +43,13 @@ const BACKLOG: i32 = 1024;
 const LOG_INTERVAL: Duration = Duration::from_secs(10);
 /// What a token's message adds to the token, at most.
 const TOKEN_FIELDS: usize = 64;
-/// How long [`AgentHandle::status`] waits.
+/// How long [`AgentHandle::status`] and [`AgentHandle::mint`] wait.
 const STATUS_DEADLINE: Duration = Duration::from_secs(5);
+/// How long an agent that is to stop keeps the token going until another server's VM is next, beside what
+/// acknowledgements may take.
+const TOKEN_GRACE: Duration = Duration::from_secs(3);
+/// How often [`AgentHandle::join`] looks whether a thread has ended.
+const JOIN_PAUSE: Duration = Duration::from_millis(5);
 /// How long [`AgentHandle::join`] waits for threads that may hang on the hypervisor or the switch.
 const BACKEND_GRACE: Duration = Duration::from_secs(1);
 
@@ -94,7 +101,7 @@ fn start(
     let (inbox, incoming) = sync_channel(INBOX);
     let wiring = Wiring::new(&config, inbox.clone())?;
     let (udp, listener) = open_sockets(wiring.server, config.port)?;
-    let (network, network_stop) = wiring.network(&config, &udp, listener)?;
+    let (network, network_stop, mailbox) = wiring.network(&config, &udp, listener)?;
     let (tokens, tokens_out) = sync_channel(OUTBOX);
     let (list_requests, list_requested) = sync_channel(1);
     let (flows_stop, flows_stopped) = sync_channel(1);
@@ -105,6 +112,8 @@ fn start(
     // Later the node sends it again.
     let delivery = config.network.delivery;
     let delivery = delivery.min(config.node.timing.acknowledgement);
+    let token_grace = token_grace(&config);
+    let stop = Arc::new(AtomicBool::new(false));
     let node = Node::new(Arc::new(config.node), found.unwrap_or_default())
         .map_err(|UnknownServer(server)| AgentError::UnknownServer(server))?;
     let driver = Driver {
@@ -123,7 +132,11 @@ fn start(
         to_measure: None,
         mint: config.mint,
         migration_grace: config.migration_grace,
-        stop_by: None,
+        token_grace,
+        stop: Arc::clone(&stop),
+        stopping: None,
+        mailbox,
+        more_mail: false,
         observer: config.observer,
         refusals: wiring.refusals,
         inbox: wiring.inbox,
@@ -133,6 +146,7 @@ fn start(
 
     let mut handle = AgentHandle {
         inbox: inbox.clone(),
+        stop,
         threads: Vec::new(),
     };
     handle.spawn("network", move || network.run())?;
@@ -177,11 +191,12 @@ impl Wiring {
         config: &AgentConfig,
         udp: &UdpSocket,
         listener: TcpListener,
-    ) -> Result<(Network, NetworkStop), AgentError> {
+    ) -> Result<(Network, NetworkStop, Mailbox), AgentError> {
         let error = |source| AgentError::Thread {
             what: "network",
             source,
         };
+        let (mail, mailbox) = mail(self.inbox.clone());
         let (wake_reader, wake) = wake_pipe().map_err(error)?;
         let stop = Arc::new(AtomicBool::new(false));
         let network = Network {
@@ -193,9 +208,9 @@ impl Wiring {
             servers: Arc::clone(&self.servers),
             limits: config.network,
             refusals: Arc::clone(&self.refusals),
-            inbox: self.inbox.clone(),
+            mail,
         };
-        Ok((network, NetworkStop { stop, wake }))
+        Ok((network, NetworkStop { stop, wake }, mailbox))
     }
 
     fn post(&self, config: &AgentConfig, udp: UdpSocket, tokens: SyncSender<Parcel>) -> Post {
@@ -223,8 +238,17 @@ impl Wiring {
             deadline: config.hypervisor_deadline,
             migrations_ended: Arc::clone(&self.migrations_ended),
             learnt: BTreeMap::new(),
+            warnings: Throttle::new(LOG_INTERVAL),
         }
     }
+}
+
+/// Long enough for the token to come to a VM elsewhere and be acknowledged; not longer than a migration is waited for.
+fn token_grace(config: &AgentConfig) -> Duration {
+    let attempts = u32::from(config.node.bounds.attempts);
+    let acknowledged = config.node.timing.acknowledgement.saturating_mul(attempts);
+    let whole = TOKEN_GRACE.saturating_add(acknowledged);
+    whole.min(config.migration_grace)
 }
 
 /// A number that tenants cannot guess: the standard library draws the keys of its own hash maps at random.
@@ -271,6 +295,7 @@ fn open_sockets(server: ServerId, port: u16) -> Result<(UdpSocket, TcpListener),
 #[derive(Debug)]
 pub struct AgentHandle {
     inbox: SyncSender<Incoming>,
+    stop: Arc<AtomicBool>,
     threads: Vec<(&'static str, JoinHandle<()>)>,
 }
 
@@ -294,10 +319,24 @@ impl AgentHandle {
     ///
     /// # Errors
     ///
-    /// [`AgentError::Stopped`].
+    /// [`AgentError::Stopped`], or [`AgentError::NoAnswer`] after 5 s.
     pub fn mint(&self, vms: Vec<VmId>) -> Result<(), AgentError> {
-        let sent = self.inbox.send(Incoming::Mint(vms));
-        sent.map_err(|_| AgentError::Stopped)
+        self.tell(Incoming::Mint(vms))
+    }
+
+    fn tell(&self, mut incoming: Incoming) -> Result<(), AgentError> {
+        let began = Instant::now();
+        loop {
+            incoming = match self.inbox.try_send(incoming) {
+                Ok(()) => return Ok(()),
+                Err(TrySendError::Disconnected(_)) => return Err(AgentError::Stopped),
+                Err(TrySendError::Full(incoming)) => incoming,
+            };
+            if began.elapsed() >= STATUS_DEADLINE {
+                return Err(AgentError::NoAnswer(STATUS_DEADLINE));
+            }
+            std::thread::sleep(INBOX_PAUSE);
+        }
     }
 
     /// What the agent says about itself.
@@ -307,8 +346,7 @@ impl AgentHandle {
     /// [`AgentError::Stopped`], or [`AgentError::NoAnswer`] after 5 s.
     pub fn status(&self) -> Result<AgentStatus, AgentError> {
         let (answer, answered) = sync_channel(1);
-        let asked = self.inbox.send(Incoming::Status(answer));
-        asked.map_err(|_| AgentError::Stopped)?;
+        self.tell(Incoming::Status(answer))?;
         answered.recv_timeout(STATUS_DEADLINE).map_err(|error| {
             if error == RecvTimeoutError::Timeout {
                 AgentError::NoAnswer(STATUS_DEADLINE)
@@ -318,20 +356,23 @@ impl AgentHandle {
         })
     }
 
-    /// Tells the agent to stop and returns at once. It waits for a migration that is in flight, at most for
-    /// [`migration_grace`](AgentConfig::migration_grace). A token that it holds is lost with it.
+    /// Tells the agent to stop and returns at once. It takes no token and begins no migration any more. It waits
+    /// for a migration that is in flight, at most for [`migration_grace`](AgentConfig::migration_grace). A token that
+    /// it holds goes on until another server has taken it; if none does within seconds and the time that
+    /// acknowledgements may take, the token is lost, which is logged.
     pub fn shutdown(&self) {
-        // It fails only when the agent has stopped.
-        drop(self.inbox.send(Incoming::Stop));
+        self.stop.store(true, Ordering::SeqCst);
+        // It fails only when the agent has stopped, or is awake and sees the flag.
+        drop(self.inbox.try_send(Incoming::Stop));
     }
 
-    /// Whether the agent has stopped.
+    /// Whether the agent has stopped or one of its threads has ended before its time;
+    /// [`join`](Self::join) then stops the others and says why.
     pub fn is_finished(&self) -> bool {
-        let main = self.threads.iter().find(|(what, _)| *what == "main");
-        main.is_none_or(|(_, thread)| thread.is_finished())
+        self.threads.iter().any(|(_, thread)| thread.is_finished())
     }
 
-    /// Waits until the agent has stopped; [`shutdown`](Self::shutdown) makes it.
+    /// Waits until the agent has stopped; [`shutdown`](Self::shutdown) makes it, and so does a thread of it that panics.
     ///
     /// A thread that hangs on the hypervisor or the switch is left behind after a second.
     ///
@@ -339,6 +380,10 @@ impl AgentHandle {
     ///
     /// [`AgentError::Panicked`] if a thread of it did.
     pub fn join(mut self) -> Result<(), AgentError> {
+        while !self.is_finished() {
+            std::thread::sleep(JOIN_PAUSE);
+        }
+        self.shutdown();
         // The main thread was started last, and the others end when it does.
         while let Some((what, thread)) = self.threads.pop() {
             let began = Instant::now();

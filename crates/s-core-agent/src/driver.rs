@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
 use std::time::Duration;
 
@@ -20,21 +20,21 @@ use crate::event::{Event, Observer};
 use crate::flows::Flows;
 use crate::inventory::Inventory;
 use crate::mark_file::MarkFile;
-use crate::network::{NetworkStop, Refusals};
+use crate::network::{Letter, Mailbox, NetworkStop, Refusals};
 use crate::post::Post;
 use crate::status::AgentStatus;
 
 /// How long to wait when there is nothing to wait for.
 const IDLE: Duration = Duration::from_secs(3600);
 
-/// What reaches the main thread.
+/// Messages taken from the mailbox before others get their turn.
+const MESSAGES_PER_TURN: usize = 64;
+
+/// What reaches the main thread, beside mail.
 #[derive(Debug)]
 pub(crate) enum Incoming {
-    /// A message whose frame bore the seal of a known server.
-    Message {
-        sender: ServerId,
-        message: Message,
-    },
+    /// There is something in the mailbox.
+    Mail,
     Hosted(Inventory),
     MigrationEnded {
         vm: VmId,
@@ -43,6 +43,7 @@ pub(crate) enum Incoming {
     },
     Mint(Vec<VmId>),
     Status(SyncSender<AgentStatus>),
+    /// The stop flag was raised.
     Stop,
 }
 
@@ -67,8 +68,15 @@ pub(crate) struct Driver {
     pub(crate) to_measure: Option<VmId>,
     pub(crate) mint: Option<Mint>,
     pub(crate) migration_grace: Duration,
-    /// Until when to wait for a migration in flight, once the agent is to stop.
-    pub(crate) stop_by: Option<Duration>,
+    /// How long to wait, once the agent is to stop, for another server to take the token.
+    pub(crate) token_grace: Duration,
+    /// Raised when the agent is to stop.
+    pub(crate) stop: Arc<AtomicBool>,
+    /// What is left to be done once it is.
+    pub(crate) stopping: Option<Stopping>,
+    pub(crate) mailbox: Mailbox,
+    /// Whether the mailbox may hold more.
+    pub(crate) more_mail: bool,
     pub(crate) observer: Option<Observer>,
     pub(crate) refusals: Arc<Refusals>,
     pub(crate) inbox: SyncSender<Incoming>,
@@ -78,8 +86,29 @@ pub(crate) struct Driver {
     pub(crate) _flows_stop: SyncSender<()>,
 }
 
+/// An agent that is to stop first ends its migration and gives the token away.
+#[derive(Debug)]
+pub(crate) struct Stopping {
+    /// Until when to wait for a migration in flight.
+    migration_by: Duration,
+    /// Until when to wait for another server to take the token.
+    token_by: Duration,
+    /// Rounds of the token that have ended here since: in a whole one, nobody else took it.
+    rounds: u32,
+}
+
+impl Stopping {
+    /// The moment until which to wait, unless what is waited for happens; `None` if there is nothing to wait for.
+    fn deadline(&self, migrating: bool, holding: bool) -> Option<Duration> {
+        if migrating {
+            return Some(self.migration_by);
+        }
+        (holding && self.rounds < 2).then_some(self.token_by)
+    }
+}
+
 impl Driver {
-    /// Runs until it is told to stop and no migration is in flight any more.
+    /// Runs until it is told to stop, no migration is in flight any more and the token is not here.
     pub(crate) fn run(mut self, incoming: &Receiver<Incoming>) {
         loop {
             match incoming.recv_timeout(self.patience()) {
@@ -88,37 +117,57 @@ impl Driver {
                 Err(RecvTimeoutError::Disconnected) => return,
             }
             self.tick();
-            if self
-                .stop_by
-                .is_some_and(|by| !self.migrating || self.clock.now() >= by)
-            {
+            self.read_mail();
+            if self.stop.load(Ordering::SeqCst) {
+                self.begin_to_stop();
+            }
+            if self.has_stopped() {
                 break;
             }
         }
         if let Some(vm) = self.node.holder() {
-            tracing::warn!(%vm, mark = %self.node.mark(), "stopped while the token was here");
+            tracing::warn!(%vm, mark = %self.node.mark(), "stopped while the token was here, which is lost: \
+                have one agent make a new one when agents run again");
         }
         if self.migrating {
             tracing::error!("stopped while a migration was in flight; see where the VM runs");
         }
     }
 
+    fn begin_to_stop(&mut self) {
+        let now = self.clock.now();
+        self.stopping.get_or_insert(Stopping {
+            migration_by: now + self.migration_grace,
+            token_by: now + self.token_grace,
+            rounds: 0,
+        });
+    }
+
+    fn has_stopped(&self) -> bool {
+        let holding = self.node.holder().is_some();
+        self.stopping.as_ref().is_some_and(|stopping| {
+            let deadline = stopping.deadline(self.migrating, holding);
+            deadline.is_none_or(|by| self.clock.now() >= by)
+        })
+    }
+
     /// How long nothing has to be done.
     fn patience(&self) -> Duration {
-        if self.to_measure.is_some() {
+        if self.to_measure.is_some() || self.more_mail {
             return Duration::ZERO;
         }
         let timer = self.node.poll_timeout().map(|(at, _)| at.since_origin());
         let mint = self.mint.as_ref().map(|mint| mint.delay);
-        let next = [timer, mint, self.stop_by].into_iter().flatten().min();
+        let holding = self.node.holder().is_some();
+        let stopping = self.stopping.as_ref();
+        let stop = stopping.and_then(|stopping| stopping.deadline(self.migrating, holding));
+        let next = [timer, mint, stop].into_iter().flatten().min();
         next.map_or(IDLE, |at| at.saturating_sub(self.clock.now()))
     }
 
     fn take(&mut self, incoming: Incoming) {
         match incoming {
-            Incoming::Message { sender, message } => {
-                self.handle(Input::Received { sender, message });
-            }
+            Incoming::Mail | Incoming::Stop => {}
             Incoming::Hosted(inventory) => self.hosted(inventory),
             Incoming::MigrationEnded {
                 vm,
@@ -128,8 +177,32 @@ impl Driver {
             Incoming::Mint(vms) => self.handle(Input::Mint { vms }),
             // Whoever asked may have gone away.
             Incoming::Status(answer) => drop(answer.try_send(self.status())),
-            Incoming::Stop => self.stop_by = Some(self.clock.now() + self.migration_grace),
         }
+    }
+
+    /// A turn's mail, the token first.
+    fn read_mail(&mut self) {
+        self.mailbox.open();
+        self.more_mail = false;
+        if let Ok(letter) = self.mailbox.token() {
+            self.more_mail = true;
+            // Whoever sent it hears nothing and passes this server over.
+            if self.stopping.is_none() {
+                self.receive(letter);
+            }
+        }
+        for _ in 0..MESSAGES_PER_TURN {
+            let Ok(letter) = self.mailbox.message() else {
+                return;
+            };
+            self.receive(letter);
+        }
+        self.more_mail = true;
+    }
+
+    fn receive(&mut self, Letter { sender, message }: Letter) {
+        self.handle(Input::Received { sender, message });
+        self.tick();
     }
 
     fn tick(&mut self) {
@@ -169,6 +242,9 @@ impl Driver {
 
     fn migration_ended(&mut self, vm: VmId, target: ServerId, outcome: MigrationOutcome) {
         self.migrating = false;
+        if let Some(stopping) = &mut self.stopping {
+            stopping.token_by = self.clock.now() + self.token_grace;
+        }
         self.migrations_ended.fetch_add(1, Ordering::SeqCst);
         let (outcome, why) = match outcome {
             MigrationOutcome::Moved => {
@@ -239,6 +315,9 @@ impl Driver {
             } => self.migrate(vm, target, deadline),
             Action::Report(report) => {
                 tracing::debug!(?report, "node");
+                if let (Report::RoundEnded { .. }, Some(stopping)) = (&report, &mut self.stopping) {
+                    stopping.rounds += 1;
+                }
                 if let Report::BadToken { from, why } = &report {
                     tracing::warn!(%from, ?why, "a token cannot be used");
                 }
@@ -256,14 +335,18 @@ impl Driver {
     fn migrate(&mut self, vm: VmId, target: ServerId, deadline: Duration) {
         let hypervisor = Arc::clone(&self.hypervisor);
         let inbox = self.inbox.clone();
+        let stays = |why: &str| MigrationOutcome::StayedHere(why.to_owned());
+        if self.stopping.is_some() {
+            return self.migration_ended(vm, target, stays("the agent stops"));
+        }
         let ended = move |outcome| Incoming::MigrationEnded {
             vm,
             target,
             outcome,
         };
         let Some(domain) = self.domains.get(&vm).copied() else {
-            let why = "it does not run here any more".to_owned();
-            return self.migration_ended(vm, target, MigrationOutcome::StayedHere(why));
+            let outcome = stays("it does not run here any more");
+            return self.migration_ended(vm, target, outcome);
         };
         tracing::info!(%vm, %target, "migrating");
         let work = move || {
@@ -277,8 +360,7 @@ impl Driver {
         {
             Ok(_) => self.migrating = true,
             Err(error) => {
-                let outcome =
-                    MigrationOutcome::StayedHere(format!("cannot start a thread: {error}"));
+                let outcome = stays(&format!("cannot start a thread: {error}"));
                 self.migration_ended(vm, target, outcome);
             }
         }
@@ -297,6 +379,7 @@ impl Driver {
             holder: self.node.holder(),
             vms: self.node.hosted_vms().collect(),
             measured: self.flows.is_measured(),
+            flows: self.flows.totals(),
             migrating: self.migrating,
             reservations: self.node.reservation_count(),
             refused: self.refusals.totals(),

@@ -5,20 +5,25 @@
 )]
 
 use std::io::Write as _;
-use std::net::{SocketAddr, TcpStream, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use s_core_agent::Event;
 use s_core_agent::embedded::{Embedded, EmbeddedConfig, Scenario};
-use s_core_proto::Report;
+use s_core_agent::{Event, lab_key};
+use s_core_model::VmId;
+use s_core_proto::wire::{Cluster, Codec, Keyring};
+use s_core_proto::{Message, QueryId, Report};
+use socket2::{Domain, Protocol, Socket, Type};
 
 /// Connections that each kind of attacker keeps open.
 const HELD: usize = 150;
 /// Connections that an agent keeps.
 const CONNECTIONS: usize = 64;
+/// What an attacker waits between two connections.
+const PAUSE: Duration = Duration::from_millis(2);
 const MEASURED: Duration = Duration::from_secs(3);
 
 /// The start of a frame that announces a body of this length, under the laboratory key's id.
@@ -41,11 +46,24 @@ fn attack(
     })
 }
 
-/// Sends this on a new connection and keeps it open, as one of the last [`HELD`].
-fn half_open(target: SocketAddr, bytes: Vec<u8>, pause: Duration) -> impl FnMut() + Send + 'static {
+fn connect(source: Ipv4Addr, target: SocketAddr) -> std::io::Result<TcpStream> {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::TCP))?;
+    // So that its port can be used again at once.
+    socket.set_linger(Some(Duration::ZERO))?;
+    socket.bind(&SocketAddr::from((source, 0)).into())?;
+    socket.connect_timeout(&target.into(), Duration::from_secs(1))?;
+    Ok(socket.into())
+}
+
+/// Sends this on a new connection from `source` and keeps it open, as one of the last [`HELD`].
+fn half_open(
+    source: Ipv4Addr,
+    target: SocketAddr,
+    bytes: Vec<u8>,
+) -> impl FnMut() + Send + 'static {
     let mut held = std::collections::VecDeque::new();
     move || {
-        if let Ok(mut stream) = TcpStream::connect_timeout(&target, Duration::from_secs(1)) {
+        if let Ok(mut stream) = connect(source, target) {
             stream
                 .set_write_timeout(Some(Duration::from_millis(50)))
                 .unwrap();
@@ -56,7 +74,7 @@ fn half_open(target: SocketAddr, bytes: Vec<u8>, pause: Duration) -> impl FnMut(
                 held.pop_front();
             }
         }
-        thread::sleep(pause);
+        thread::sleep(PAUSE);
     }
 }
 
@@ -123,21 +141,44 @@ fn a_flood_neither_stops_nor_grows_an_agent() {
     let before = hops(&embedded);
     let (files, resident) = (open_files(), resident_kib());
 
-    let target = SocketAddr::from((scenario.servers[0].id.addr(), embedded.port()));
+    let placement = embedded.data_centre().placement();
+    let target = *placement.values().min().unwrap();
+    let other = scenario.servers.iter().find(|s| s.id != target).unwrap().id;
+    // Sent once by a server, and recorded.
+    let mut codec = Codec::new(
+        Cluster(0),
+        other,
+        Keyring::new(lab_key(), []).unwrap(),
+        1 << 20,
+    );
+    let replayed = codec.seal(
+        None,
+        &Message::LocationRequest {
+            query: QueryId::new(1),
+            vm: VmId::new(77),
+            directed: false,
+        },
+    );
+    let server = target;
+    let target = SocketAddr::from((server.addr(), embedded.port()));
     let stop = Arc::new(AtomicBool::new(false));
     let mut long = header(1 << 20);
     long.extend(vec![1; 1 << 19]);
-    let pause = Duration::from_millis(2);
+    let stranger = Ipv4Addr::LOCALHOST;
     let attackers = [
         attack(&stop, garbage(target)),
-        attack(&stop, half_open(target, vec![], pause)),
-        attack(&stop, half_open(target, header(u32::MAX), pause)),
-        attack(&stop, half_open(target, long, pause)),
+        attack(&stop, half_open(stranger, target, vec![])),
+        attack(&stop, half_open(stranger, target, header(u32::MAX))),
+        attack(&stop, half_open(stranger, target, long)),
+        attack(&stop, half_open(other.addr(), target, vec![])),
+        attack(&stop, half_open(other.addr(), target, replayed.to_vec())),
     ];
     thread::sleep(Duration::from_secs(1));
     let during = hops(&embedded);
     let (files_now, resident_now) = (open_files(), resident_kib());
-    let refused = embedded.statuses().unwrap()[0].refused.clone();
+    let statuses = embedded.statuses().unwrap().into_iter();
+    let mut statuses = statuses.filter(|status| status.server == server);
+    let refused = statuses.next().unwrap().refused;
     stop.store(true, Ordering::SeqCst);
     for attacker in attackers {
         attacker.join().unwrap();
@@ -162,7 +203,7 @@ fn a_flood_neither_stops_nor_grows_an_agent() {
     }
     // The attackers' own ends are in this process too.
     assert!(
-        files_now <= files + 3 * (HELD + 1) + CONNECTIONS + 4,
+        files_now <= files + 5 * (HELD + 1) + CONNECTIONS + 4,
         "{files} -> {files_now}"
     );
     assert!(

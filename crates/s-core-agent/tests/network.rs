@@ -12,12 +12,14 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use s_core_agent::AgentError;
 use s_core_agent::{Agent, AgentConfig, AgentHandle, Event, FlowSettings, Observer, lab_key};
 use s_core_backend::emulated::{DataCentre, EmulatedServer, EmulatedVm};
+use s_core_backend::{FlowSource, FlowSourceError, Poll};
 use s_core_model::{CostModel, LinkWeights, Rate, ServerId, VmId};
 use s_core_proto::wire::{Cluster, Codec, Keyring};
 use s_core_proto::{Config, Message, QueryId, Report, TokenVerdict};
-use s_core_token::{Limits, Mark, PolicyKind, Token};
+use s_core_token::{Limits, Mark, PolicyKind, Token, TokenView};
 use s_core_topology::LocationTable;
 
 const SOON: Duration = Duration::from_secs(5);
@@ -35,6 +37,14 @@ struct Bench {
 
 impl Bench {
     fn start(net: u8, state: &Path) -> Self {
+        Self::start_with(net, state, |flows| flows)
+    }
+
+    fn start_with(
+        net: u8,
+        state: &Path,
+        wrap: impl FnOnce(Box<dyn FlowSource>) -> Box<dyn FlowSource>,
+    ) -> Self {
         let [here, there] = [1, 2].map(|host| Ipv4Addr::new(127, 78, net, host));
         let port = TcpListener::bind((here, 0))
             .unwrap()
@@ -47,6 +57,7 @@ impl Bench {
         let model = CostModel::new(weights, table).unwrap();
         let mut node = Config::new(here.into(), model, PolicyKind::RoundRobin.build().into());
         node.timing.measurement = Duration::from_millis(100);
+        node.timing.answer = Duration::from_millis(100);
         let mut config = AgentConfig::new(node, Keyring::new(lab_key(), []).unwrap(), state);
         config.port = port;
         config.flows = FlowSettings {
@@ -81,7 +92,7 @@ impl Bench {
             .unwrap();
         let hypervisor = Arc::new(data_centre.hypervisor(here.into()).unwrap());
         let flows = Box::new(data_centre.flows(here.into()).unwrap());
-        let agent = Agent::start(config, hypervisor, flows).unwrap();
+        let agent = Agent::start(config, hypervisor, wrap(flows)).unwrap();
         let other = UdpSocket::bind((there, port)).unwrap();
         other.set_read_timeout(Some(SOON)).unwrap();
         let bench = Self {
@@ -138,11 +149,29 @@ impl Bench {
         }
     }
 
+    /// The frame of a token of these servers' two VMs, for the agent's.
+    fn token(&self, mark: Mark) -> Bytes {
+        let policy = PolicyKind::RoundRobin.build();
+        let token = Token::new(&[VM, PEER], &*policy, mark, Limits::default()).unwrap();
+        let message = Message::Token(token.encode().into());
+        self.codec(self.other_id).seal(None, &message)
+    }
+
+    fn deliver(&self, bytes: &[u8]) {
+        let mut stream = TcpStream::connect(self.target).unwrap();
+        stream.write_all(bytes).unwrap();
+    }
+
+    fn tell(&self, message: &Message) {
+        let frame = self.codec(self.other_id).seal(None, message);
+        self.other.send_to(&frame, self.target).unwrap();
+    }
+
     fn stop(self) {
         self.agent.shutdown();
         let began = Instant::now();
         self.agent.join().unwrap();
-        assert!(began.elapsed() < Duration::from_secs(2));
+        assert!(began.elapsed() < Duration::from_secs(4));
         // The port is free again.
         drop(TcpListener::bind(self.target).unwrap());
         drop(UdpSocket::bind(self.target).unwrap());
@@ -313,4 +342,91 @@ fn a_restart_knows_the_token_again() {
     };
     assert!(matches!(verdict, TokenVerdict::Stale(_)), "{verdict:?}");
     bench.stop();
+}
+
+#[test]
+fn tokens_come_by_stream_and_each_is_answered() {
+    let state = tempfile::tempdir().unwrap();
+    let bench = Bench::start(5, state.path());
+    // The mark of no token: below all that the agent can have seen.
+    let stale = bench.token(Mark::default());
+    bench.other.send_to(&stale, bench.target).unwrap();
+    bench.deliver(&stale.repeat(5));
+    for _ in 0..5 {
+        let answer = bench.answer();
+        assert!(matches!(answer, Message::TokenAck { .. }), "{answer:?}");
+    }
+    assert_eq!(bench.refused("token in a datagram"), 1);
+    bench.stop();
+}
+
+#[test]
+fn an_agent_that_stops_first_gives_the_token_away() {
+    let state = tempfile::tempdir().unwrap();
+    let bench = Bench::start(6, state.path());
+    let there = SocketAddr::from((bench.other_id.addr(), bench.target.port()));
+    let listener = TcpListener::bind(there).unwrap();
+    let mark = Mark::default().new_epoch(bench.other_id).unwrap();
+    bench.deliver(&bench.token(mark));
+    bench.wait_for(|event| matches!(event, Event::Node(Report::Holding { .. })));
+    bench.agent.shutdown();
+    bench.agent.shutdown();
+    while !matches!(bench.answer(), Message::TokenAck { .. }) {}
+    // It takes no other one, not even in a newer epoch.
+    let newer = mark.new_epoch(bench.other_id).unwrap();
+    std::thread::sleep(Duration::from_millis(20));
+    bench.deliver(&bench.token(newer));
+    // Only now it learns where the next VM is.
+    let (query, vm) = loop {
+        match bench.answer() {
+            Message::LocationRequest { query, vm, .. } if vm == PEER => break (query, vm),
+            Message::LocationRequest { .. } => {}
+            other => panic!("{other:?}"),
+        }
+    };
+    let server = Some(bench.other_id);
+    bench.tell(&Message::LocationResponse { query, vm, server });
+    let (mut stream, _) = listener.accept().unwrap();
+    let mut frame = Vec::new();
+    stream.read_to_end(&mut frame).unwrap();
+    let opened = bench.codec(bench.other_id).open(&frame.into()).unwrap();
+    let Message::Token(token) = opened.message else {
+        panic!("{opened:?}");
+    };
+    let given = TokenView::new_checked(token, Limits::default()).unwrap();
+    assert!(
+        !bench.agent.is_finished(),
+        "it waits for the acknowledgement"
+    );
+    bench.tell(&Message::TokenAck {
+        mark: given.mark(),
+        verdict: TokenVerdict::Accepted,
+    });
+    bench.wait_for(|event| matches!(event, Event::Node(Report::Passed { .. })));
+    bench.agent.join().unwrap();
+}
+
+#[test]
+fn a_thread_that_panics_ends_the_agent() {
+    #[derive(Debug)]
+    struct Defective;
+
+    impl FlowSource for Defective {
+        fn poll(&mut self, _: Duration) -> Result<Poll, FlowSourceError> {
+            panic!("for the test");
+        }
+    }
+
+    let state = tempfile::tempdir().unwrap();
+    let bench = Bench::start_with(7, state.path(), |_| Box::new(Defective));
+    let began = Instant::now();
+    while !bench.agent.is_finished() {
+        assert!(began.elapsed() < SOON);
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let ended = bench.agent.join();
+    assert!(
+        matches!(ended, Err(AgentError::Panicked("flows"))),
+        "{ended:?}"
+    );
 }

@@ -1,7 +1,7 @@
 //! One TCP connection on which frames come.
 
 use std::io::{self, Read as _};
-use std::net::TcpStream;
+use std::net::{IpAddr, TcpStream};
 use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
@@ -17,15 +17,19 @@ const BYTES_PER_TURN: usize = 1 << 18;
 #[derive(Debug)]
 pub(super) struct Connection {
     pub(super) stream: TcpStream,
-    /// Whether it comes from a server's address.
-    known: bool,
-    opened: Instant,
+    /// Where it comes from.
+    pub(super) peer: IpAddr,
+    /// Whether that is a server's address.
+    pub(super) known: bool,
+    pub(super) opened: Instant,
     /// When something last came.
     active: Instant,
     /// When the frame that is being received began; at first, when the connection did.
     frame_began: Option<Instant>,
-    /// Whether it has delivered an authenticated frame.
-    delivered: bool,
+    /// When it last delivered a token.
+    pub(super) delivered: Option<Instant>,
+    /// Whether a whole frame may be among what was read already.
+    pub(super) more: bool,
     /// Grows as bytes come, never because of what a header announces.
     received: BytesMut,
     /// Bytes read since the connection's turn began.
@@ -44,34 +48,26 @@ pub(super) enum Progress {
 }
 
 impl Connection {
-    pub(super) fn new(stream: TcpStream, known: bool) -> io::Result<Self> {
+    pub(super) fn new(stream: TcpStream, peer: IpAddr, known: bool) -> io::Result<Self> {
         stream.set_nonblocking(true)?;
         let now = Instant::now();
         Ok(Self {
             stream,
+            peer,
             known,
             opened: now,
             active: now,
             frame_began: Some(now),
-            delivered: false,
+            delivered: None,
+            more: false,
             received: BytesMut::new(),
             turn: 0,
         })
     }
 
-    /// What makes a connection worth keeping, most important first.
-    pub(super) fn worth(&self) -> (bool, bool, Instant) {
-        (self.known, self.delivered, self.opened)
-    }
-
     /// Bytes held of a frame that is not complete.
     pub(super) fn held(&self) -> usize {
         self.received.len()
-    }
-
-    /// A frame was authenticated.
-    pub(super) fn delivered(&mut self) {
-        self.delivered = true;
     }
 
     /// When to close it, unless something comes before.

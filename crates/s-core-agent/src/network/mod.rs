@@ -1,14 +1,16 @@
 //! The thread that listens: datagrams and connections, as long as they bear the cluster's seal.
 
 mod connection;
+mod mail;
 mod refusals;
 
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
 use std::io::{self, Write as _};
-use std::net::{TcpListener, UdpSocket};
+use std::net::{IpAddr, TcpListener, UdpSocket};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{SyncSender, TrySendError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -18,8 +20,9 @@ use s_core_proto::wire::Codec;
 use s_core_topology::LocationTable;
 
 use crate::config::NetworkLimits;
-use crate::driver::Incoming;
 use connection::{Connection, Progress};
+use mail::MailSender;
+pub(crate) use mail::{Letter, Mailbox, mail};
 pub(crate) use refusals::{Refusal, Refusals};
 
 /// Datagrams read before connections get their turn.
@@ -30,6 +33,8 @@ const ACCEPTS_PER_TURN: usize = 16;
 const SCRATCH: usize = 1 << 16;
 /// How long to accept no connection after the system had no descriptor left for one.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// How often to see whether the main thread has taken a token, while tokens wait to be read.
+const TOKEN_PAUSE: Duration = Duration::from_millis(2);
 /// Frames that may lie half received in all connections together, in lengths of the longest frame.
 const HALF_RECEIVED_FRAMES: usize = 4;
 
@@ -45,7 +50,7 @@ pub(crate) struct Network {
     pub(crate) servers: Arc<LocationTable>,
     pub(crate) limits: NetworkLimits,
     pub(crate) refusals: Arc<Refusals>,
-    pub(crate) inbox: SyncSender<Incoming>,
+    pub(crate) mail: MailSender,
 }
 
 /// Ends a [`Network`] from another thread.
@@ -64,7 +69,7 @@ impl Drop for NetworkStop {
     }
 }
 
-/// What of the poll's descriptors is ready.
+/// What of the poll's descriptors is ready; no connection if none was waited for.
 struct Ready {
     udp: bool,
     listener: bool,
@@ -78,7 +83,8 @@ impl Network {
         let mut connections: Vec<Connection> = Vec::new();
         let mut accept_from = Instant::now();
         while !self.stop.load(Ordering::SeqCst) {
-            let ready = match self.wait(&connections, accept_from) {
+            let reading = self.mail.has_room();
+            let ready = match self.wait(&connections, accept_from, reading) {
                 Ok(ready) => ready,
                 Err(error) => {
                     tracing::error!(%error, "cannot wait for the network");
@@ -96,10 +102,19 @@ impl Network {
         }
     }
 
-    fn wait(&self, connections: &[Connection], accept_from: Instant) -> io::Result<Ready> {
+    /// Waits for something to do; for connections only if tokens are to be read.
+    fn wait(
+        &self,
+        connections: &[Connection],
+        accept_from: Instant,
+        reading: bool,
+    ) -> io::Result<Ready> {
         let now = Instant::now();
         let accepting = now >= accept_from;
         let mut timeout = (!accepting).then(|| accept_from - now);
+        if !reading || connections.iter().any(|connection| connection.more) {
+            timeout = Some(timeout.map_or(TOKEN_PAUSE, |timeout| timeout.min(TOKEN_PAUSE)));
+        }
         let mut fds = vec![
             PollFd::new(&self.wake, PollFlags::IN),
             PollFd::new(&self.udp, PollFlags::IN),
@@ -113,7 +128,9 @@ impl Network {
             ),
         ];
         for connection in connections {
-            fds.push(PollFd::new(&connection.stream, PollFlags::IN));
+            if reading {
+                fds.push(PollFd::new(&connection.stream, PollFlags::IN));
+            }
             let left = connection
                 .deadline(&self.limits)
                 .saturating_duration_since(now);
@@ -143,7 +160,7 @@ impl Network {
                     // Most of a flood is refused before it is copied.
                     let datagram = &scratch[..length];
                     match s_core_proto::wire::frame_len(datagram, self.codec.max_frame()) {
-                        Ok(_) => drop(self.open(&Bytes::copy_from_slice(datagram))),
+                        Ok(_) => self.take_datagram(&Bytes::copy_from_slice(datagram)),
                         Err(error) => self.refusals.count(error.into()),
                     }
                 }
@@ -153,27 +170,37 @@ impl Network {
         }
     }
 
-    /// Opens a frame and hands its message over; says whether the frame bore the seal of a known server.
-    fn open(&self, frame: &Bytes) -> bool {
+    fn take_datagram(&mut self, frame: &Bytes) {
+        match self.open(frame) {
+            Some(letter) if letter.message.wants_stream() => {
+                self.refusals.count(Refusal::TokenInDatagram);
+            }
+            Some(letter) => self.hand_over(letter),
+            None => {}
+        }
+    }
+
+    /// Opens a frame that bears the seal of a known server.
+    fn open(&self, frame: &Bytes) -> Option<Letter> {
         let opened = match self.codec.open(frame) {
             Ok(opened) => opened,
             Err(error) => {
                 self.refusals.count(error.into());
-                return false;
+                return None;
             }
         };
-        let sender = opened.sender;
+        let (sender, message) = (opened.sender, opened.message);
         if self.servers.index_of(sender).is_none() {
             self.refusals.count(Refusal::UnknownSender);
-            return false;
+            return None;
         }
-        let message = opened.message;
-        if let Err(TrySendError::Full(_)) =
-            self.inbox.try_send(Incoming::Message { sender, message })
-        {
+        Some(Letter { sender, message })
+    }
+
+    fn hand_over(&mut self, letter: Letter) {
+        if !self.mail.send(letter) {
             self.refusals.count(Refusal::Busy);
         }
-        true
     }
 
     fn read_connections(
@@ -187,6 +214,7 @@ impl Network {
         connections.retain_mut(|connection| {
             let readable = ready.get(position).copied().unwrap_or(false);
             position += 1;
+            let readable = readable || connection.more;
             if readable && !self.read_connection(connection, scratch) {
                 return false;
             }
@@ -196,22 +224,35 @@ impl Network {
             }
             in_time
         });
+        // Whoever has delivered a token waits until the others had their turn.
+        connections.sort_by_key(|connection| connection.delivered);
         let bound = HALF_RECEIVED_FRAMES * self.codec.max_frame();
         while connections.iter().map(Connection::held).sum::<usize>() > bound {
-            self.drop_least(connections);
+            self.drop_one(connections, Connection::held);
         }
     }
 
-    /// Reads what has come; says whether to keep the connection.
-    fn read_connection(&self, connection: &mut Connection, scratch: &mut [u8]) -> bool {
-        loop {
+    /// Reads what has come, at most one token; says whether to keep the connection.
+    fn read_connection(&mut self, connection: &mut Connection, scratch: &mut [u8]) -> bool {
+        while self.mail.has_room() {
+            connection.more = false;
             match connection.read(scratch, self.codec.max_frame()) {
                 Ok(Progress::Waiting) => return true,
                 Ok(Progress::Frame(frame)) => {
-                    if !self.open(&frame) {
+                    let Some(letter) = self.open(&frame) else {
+                        return false;
+                    };
+                    let is_token = letter.message.wants_stream();
+                    if !is_token && frame.len() > SCRATCH {
+                        self.refusals.count(Refusal::TooLong);
                         return false;
                     }
-                    connection.delivered();
+                    self.hand_over(letter);
+                    if is_token {
+                        connection.delivered = Some(Instant::now());
+                        connection.more = connection.held() > 0;
+                        return true;
+                    }
                 }
                 Ok(Progress::Closed) => return false,
                 Err(refusal) => {
@@ -220,6 +261,7 @@ impl Network {
                 }
             }
         }
+        true
     }
 
     /// Says whether to go on accepting.
@@ -228,19 +270,19 @@ impl Network {
             match self.listener.accept() {
                 Ok((stream, peer)) => {
                     let known = self.is_server(peer.ip());
-                    match Connection::new(stream, known) {
+                    match Connection::new(stream, peer.ip(), known) {
                         Ok(connection) => connections.push(connection),
                         Err(error) => tracing::debug!(%error, "a connection could not be set up"),
                     }
                     if connections.len() > self.limits.connections {
-                        self.drop_least(connections);
+                        self.drop_one(connections, |_| 1);
                     }
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return true,
                 Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
                 Err(error) => {
                     tracing::warn!(%error, "cannot accept a connection");
-                    self.drop_least(connections);
+                    self.drop_one(connections, |_| 1);
                     return false;
                 }
             }
@@ -248,20 +290,27 @@ impl Network {
         true
     }
 
-    fn is_server(&self, address: std::net::IpAddr) -> bool {
+    fn is_server(&self, address: IpAddr) -> bool {
         match address {
-            std::net::IpAddr::V4(address) => {
-                self.servers.index_of(ServerId::from(address)).is_some()
-            }
-            std::net::IpAddr::V6(_) => false,
+            IpAddr::V4(address) => self.servers.index_of(ServerId::from(address)).is_some(),
+            IpAddr::V6(_) => false,
         }
     }
 
-    /// Closes the connection that matters least.
-    fn drop_least(&self, connections: &mut Vec<Connection>) {
-        let least = (0..connections.len()).min_by_key(|i| connections[*i].worth());
-        if let Some(least) = least {
-            connections.remove(least);
+    /// Closes the oldest connection of the address that takes most; servers' addresses come last. So a flood
+    /// from one address, a server's or not, displaces only itself.
+    fn drop_one(&self, connections: &mut Vec<Connection>, taken: impl Fn(&Connection) -> usize) {
+        let mut by_address = BTreeMap::<IpAddr, usize>::new();
+        for connection in connections.iter() {
+            *by_address.entry(connection.peer).or_default() += taken(connection);
+        }
+        let blame = |i: &usize| {
+            let connection = &connections[*i];
+            let taken = by_address.get(&connection.peer);
+            (!connection.known, taken, Reverse(connection.opened))
+        };
+        if let Some(worst) = (0..connections.len()).max_by_key(blame) {
+            connections.remove(worst);
             self.refusals.count(Refusal::TooMany);
         }
     }
