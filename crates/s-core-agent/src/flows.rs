@@ -1,21 +1,25 @@
 //! The thread that reads the switch, and what it has measured (thesis 4.2.2).
 
+use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use s_core_backend::{End, FlowCounter, FlowSource, FlowSourceError};
+use s_core_backend::{End, FlowCounter, FlowSource, FlowSourceError, Poll};
 use s_core_flow::{
     CounterDeltas, FlowKey, FlowTable, FlowTableConfig, InvalidFlowTableConfig, MacAddr,
 };
 use s_core_model::{Rate, VmId};
 
-use crate::clock::Clock;
+use crate::clock::{Clock, Throttle};
 use crate::config::FlowSettings;
+use crate::status::FlowTotals;
 
 /// Counters remembered per flow of the table: two directions, each in this poll and the one before.
 const COUNTERS: usize = 4;
+/// How often it is said that bytes belong to no pair of VMs.
+const WARNINGS: Duration = Duration::from_secs(600);
 
 /// The rates of this host's VMs, shared between the thread that measures and those that ask.
 #[derive(Debug)]
@@ -31,6 +35,10 @@ struct Measured {
     table: FlowTable,
     /// When the switch last answered.
     polled: Option<Duration>,
+    /// Which VM each network interface is, where that is known otherwise than by flows.
+    known: BTreeMap<MacAddr, VmId>,
+    totals: FlowTotals,
+    warnings: Throttle,
 }
 
 impl Flows {
@@ -43,6 +51,9 @@ impl Flows {
         let measured = Measured {
             table: FlowTable::new(table_config(&settings, seed), clock.now())?,
             polled: None,
+            known: BTreeMap::new(),
+            totals: FlowTotals::default(),
+            warnings: Throttle::new(WARNINGS),
         };
         Ok(Self {
             settings,
@@ -93,6 +104,22 @@ impl Flows {
         self.lock().table.ip_of(mac).map(VmId::from)
     }
 
+    /// Whether the flow table holds this address as sent with one of these MAC addresses.
+    pub(crate) fn shows(&self, vm: VmId, macs: &[MacAddr]) -> bool {
+        let mac = self.lock().table.mac_of(vm.addr());
+        mac.is_some_and(|mac| macs.contains(&mac))
+    }
+
+    /// Says which VM each of these network interfaces is, whatever flows show.
+    pub(crate) fn know(&self, interfaces: BTreeMap<MacAddr, VmId>) {
+        self.lock().known = interfaces;
+    }
+
+    /// What became of the bytes that the switch counted.
+    pub(crate) fn totals(&self) -> FlowTotals {
+        self.lock().totals
+    }
+
     /// Reads the switch until the other end of `stop` is dropped.
     pub(crate) fn run(self: Arc<Self>, mut source: Box<dyn FlowSource>, stop: &Receiver<()>) {
         let mut counters = self.counters();
@@ -132,11 +159,11 @@ impl Flows {
         counters: &mut CounterDeltas,
     ) -> Result<(), FlowSourceError> {
         let poll = source.poll(self.settings.deadline)?;
-        self.record(counters, &poll.counters);
+        self.record(counters, &poll);
         Ok(())
     }
 
-    fn record(&self, counters: &mut CounterDeltas, flows: &[FlowCounter]) {
+    fn record(&self, counters: &mut CounterDeltas, poll: &Poll) {
         let now = self.clock.now();
         let mut measured = self.lock();
         let fresh = measured
@@ -150,19 +177,53 @@ impl Flows {
                 Err(error) => tracing::error!(%error, "the flow table cannot begin anew"),
             }
         }
-        let mut poll = counters.begin_poll();
-        for flow in flows {
-            let delta = poll.delta(flow.id, flow.packets, flow.bytes);
-            if let (End::Ipv4(src), End::Ipv4(dst)) = (flow.src, flow.dst) {
-                let bytes = if fresh { delta.bytes } else { 0 };
-                let key = key_of(flow, src, dst);
-                measured.table.record(now, key, bytes, flow.src_mac);
+        let Measured {
+            table,
+            known,
+            totals,
+            warnings,
+            ..
+        } = &mut *measured;
+        let mut new = FlowTotals::default();
+        let unattributed = poll.count(counters, |flow, delta| {
+            let bytes = if fresh { delta.bytes } else { 0 };
+            let src = address(flow.src, flow.src_mac, known);
+            let dst = address(flow.dst, flow.dst_mac, known);
+            match src.zip(dst).filter(|(src, dst)| src != dst) {
+                Some((src, dst)) => {
+                    new.attributed = new.attributed.saturating_add(bytes);
+                    table.record(now, key_of(flow, src, dst), bytes, flow.src_mac);
+                }
+                None => new.unresolved = new.unresolved.saturating_add(bytes),
             }
+        });
+        if fresh {
+            new.no_addresses = unattributed.no_addresses.bytes;
+            new.multicast = unattributed.multicast.bytes;
         }
-        poll.end();
-        measured.table.expire(now);
+        new.malformed_lines = unattributed.malformed.flows;
+        totals.add(new);
+        if new.is_worth_a_warning() && warnings.permits() {
+            tracing::warn!(
+                attributed = new.attributed,
+                unresolved = new.unresolved,
+                no_addresses = new.no_addresses,
+                malformed_lines = new.malformed_lines,
+                "bytes of this poll are not known to be between two VMs, so what they cost is measured too small; is the IP-pair rule set, or flows.ovsdb?"
+            );
+        }
+        table.expire(now);
         measured.polled = Some(now);
     }
+}
+
+/// The IPv4 address of an end: that of its network interface where it is known, else as the switch tells it.
+fn address(end: End, mac: Option<MacAddr>, known: &BTreeMap<MacAddr, VmId>) -> Option<Ipv4Addr> {
+    let own = mac.and_then(|mac| known.get(&mac));
+    own.map(|vm| vm.addr()).or(match end {
+        End::Ipv4(address) => Some(address),
+        End::Ipv6(_) | End::Mac(_) => None,
+    })
 }
 
 const fn key_of(flow: &FlowCounter, src: Ipv4Addr, dst: Ipv4Addr) -> FlowKey {

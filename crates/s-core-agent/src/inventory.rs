@@ -1,6 +1,6 @@
 //! What runs on this host and what there is room for (thesis 4.2.4).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
@@ -10,6 +10,7 @@ use s_core_backend::{Domain, Hypervisor, HypervisorError, Uuid};
 use s_core_flow::MacAddr;
 use s_core_model::{Capacity, VmId};
 
+use crate::clock::Throttle;
 use crate::driver::Incoming;
 use crate::flows::Flows;
 
@@ -34,6 +35,7 @@ pub(crate) struct Inventories {
     pub(crate) migrations_ended: Arc<AtomicU64>,
     /// The address of each domain that has shown one, as long as it runs here.
     pub(crate) learnt: BTreeMap<Uuid, VmId>,
+    pub(crate) warnings: Throttle,
 }
 
 impl Inventories {
@@ -69,16 +71,7 @@ impl Inventories {
         let free = self.hypervisor.free_capacity(self.deadline)?;
         self.learnt
             .retain(|uuid, _| domains.iter().any(|domain| domain.uuid == *uuid));
-        let mut vms = BTreeMap::new();
-        for domain in &domains {
-            let Some(vm) = self.identify(domain) else {
-                tracing::debug!(domain = domain.name, "no address is known yet");
-                continue;
-            };
-            if let Some((other, _)) = vms.insert(vm, (domain.uuid, domain.memory_mib)) {
-                tracing::warn!(%vm, domain = %domain.uuid, %other, "two domains have the same address");
-            }
-        }
+        let vms = self.identify(&domains);
         Ok(Inventory {
             generation,
             vms,
@@ -89,20 +82,221 @@ impl Inventories {
         })
     }
 
-    /// Configured, else as the hypervisor knows it, else the first address that the domain's flows showed:
-    /// a VM that later sends with another's address does not become that other.
-    fn identify(&mut self, domain: &Domain) -> Option<VmId> {
-        let configured = domain.macs.iter().find_map(|mac| self.identities.get(mac));
-        let known = configured.copied().or(domain.address.map(VmId::from));
-        if known.is_some() {
-            return known;
+    /// Which VM each domain is: first those that the configuration or the hypervisor knows, then those whose flows
+    /// tell. An address that is known is nobody else's, and one that two domains learnt is neither's.
+    fn identify(&mut self, domains: &[Domain]) -> BTreeMap<VmId, (Uuid, u32)> {
+        let mut vms = BTreeMap::new();
+        let mut interfaces = self.identities.clone();
+        let (mut taken, mut unknown) = (BTreeSet::new(), Vec::new());
+        taken.extend(self.identities.values().copied());
+        for domain in domains {
+            let Some(vm) = self.known(domain) else {
+                unknown.push(domain);
+                continue;
+            };
+            taken.insert(vm);
+            interfaces.extend(domain.macs.iter().map(|mac| (*mac, vm)));
+            let (other, _) = *vms.entry(vm).or_insert((domain.uuid, domain.memory_mib));
+            if other != domain.uuid {
+                self.dispute(vm, domain);
+            }
         }
-        if let Some(vm) = self.learnt.get(&domain.uuid) {
-            return Some(*vm);
+        // From here on their flows are theirs, whatever addresses these show.
+        self.flows.know(interfaces);
+        let mut claims: BTreeMap<VmId, Vec<&Domain>> = BTreeMap::new();
+        for domain in unknown {
+            match self.learnt(domain) {
+                None => tracing::debug!(domain = domain.name, "no address is known yet"),
+                Some(vm) if taken.contains(&vm) => self.dispute(vm, domain),
+                Some(vm) => claims.entry(vm).or_default().push(domain),
+            }
+        }
+        for (vm, claimants) in claims {
+            if let [domain] = *claimants {
+                vms.insert(vm, (domain.uuid, domain.memory_mib));
+                continue;
+            }
+            for domain in claimants {
+                self.dispute(vm, domain);
+            }
+        }
+        vms
+    }
+
+    fn dispute(&mut self, vm: VmId, domain: &Domain) {
+        if self.warnings.permits() {
+            tracing::warn!(%vm, domain = domain.name, uuid = %domain.uuid, "not taken for this VM: another domain has the same address; name the addresses of both by MAC address in the configuration");
+        }
+    }
+
+    /// As configured, else as the hypervisor knows it.
+    fn known(&self, domain: &Domain) -> Option<VmId> {
+        let configured = domain.macs.iter().find_map(|mac| self.identities.get(mac));
+        configured.copied().or(domain.address.map(VmId::from))
+    }
+
+    /// As the domain's flows show it. An address stays until they have not shown it for as long as flows are
+    /// remembered, and show another: a VM that sends with another's address does not become that other.
+    fn learnt(&mut self, domain: &Domain) -> Option<VmId> {
+        let before = self.learnt.get(&domain.uuid).copied();
+        if before.is_some_and(|vm| self.flows.shows(vm, &domain.macs)) {
+            return before;
         }
         let mut macs = domain.macs.iter();
-        let vm = macs.find_map(|mac| self.flows.address_of(*mac))?;
+        let shown = macs.find_map(|mac| self.flows.address_of(*mac));
+        let vm = shown.or(before)?;
         self.learnt.insert(domain.uuid, vm);
         Some(vm)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use s_core_backend::{
+        End, FlowCounter, FlowSource, FlowSourceError, FreeCapacity, MigrationOutcome, Poll,
+    };
+    use s_core_model::ServerId;
+
+    use super::*;
+    use crate::clock::Clock;
+
+    /// The MAC address of domain `n`.
+    fn mac(n: u8) -> MacAddr {
+        MacAddr::new([2, 0, 0, 0, 0, n])
+    }
+
+    fn ip(n: u8) -> std::net::Ipv4Addr {
+        [10, 0, 0, n].into()
+    }
+
+    /// Domains 1, 2, …, some of them with an address that the hypervisor knows.
+    #[derive(Debug)]
+    struct Domains(Vec<Option<u8>>);
+
+    impl Hypervisor for Domains {
+        fn domains(&self, _: Duration) -> Result<Vec<Domain>, HypervisorError> {
+            let domain = |(n, address): (u8, &Option<u8>)| Domain {
+                uuid: Uuid::new([n; 16]),
+                name: format!("vm{n}"),
+                macs: vec![mac(n)],
+                address: address.map(ip),
+                memory_mib: 1,
+            };
+            Ok((1..).zip(&self.0).map(domain).collect())
+        }
+
+        fn free_capacity(&self, _: Duration) -> Result<FreeCapacity, HypervisorError> {
+            Ok(FreeCapacity::default())
+        }
+
+        fn migrate(&self, _: Uuid, _: ServerId, _: Duration) -> MigrationOutcome {
+            MigrationOutcome::StayedHere(String::new())
+        }
+    }
+
+    /// Flows of these domains with these addresses to an address elsewhere.
+    #[derive(Debug)]
+    struct Shown(Vec<(u8, u8)>, u64);
+
+    impl FlowSource for Shown {
+        fn poll(&mut self, _: Duration) -> Result<Poll, FlowSourceError> {
+            self.1 += 100;
+            let flow = |&(domain, address): &(u8, u8)| FlowCounter {
+                id: u64::from(address) << 8 | u64::from(domain),
+                src: End::Ipv4(ip(address)),
+                dst: End::Ipv4(ip(99)),
+                src_mac: Some(mac(domain)),
+                dst_mac: None,
+                transport: None,
+                packets: self.1,
+                bytes: self.1,
+            };
+            let counters = self.0.iter().map(flow).collect();
+            Ok(Poll {
+                counters,
+                ..Poll::default()
+            })
+        }
+    }
+
+    /// Which domain is which VM after each of these polls.
+    fn check(
+        domains: &[Option<u8>],
+        configured: &[(u8, u8)],
+        polls: &[&[(u8, u8)]],
+        expected: &[(u8, u8)],
+    ) -> Inventories {
+        let flows = Flows::new(crate::FlowSettings::default(), 7, Clock::start());
+        let identities = configured.iter().map(|&(n, vm)| (mac(n), ip(vm).into()));
+        let mut inventories = Inventories {
+            hypervisor: Arc::new(Domains(domains.to_vec())),
+            flows: Arc::new(flows.expect("the default settings do")),
+            identities: identities.collect(),
+            interval: Duration::MAX,
+            deadline: Duration::MAX,
+            migrations_ended: Arc::default(),
+            learnt: BTreeMap::new(),
+            warnings: Throttle::new(Duration::ZERO),
+        };
+        let mut counters = inventories.flows.counters();
+        let mut found = Vec::new();
+        for shown in polls {
+            let mut source = Shown(shown.to_vec(), 0);
+            inventories
+                .flows
+                .poll(&mut source, &mut counters)
+                .expect("the source does not fail");
+            let inventory = inventories.take().expect("the hypervisor does not fail");
+            found = inventory
+                .vms
+                .iter()
+                .map(|(vm, (uuid, _))| (uuid.octets()[0], vm.addr().octets()[3]))
+                .collect();
+        }
+        assert_eq!(found, expected, "{domains:?} {configured:?} {polls:?}");
+        inventories
+    }
+
+    #[test]
+    fn nobody_takes_an_address_that_is_known_to_be_anothers() {
+        // Configured, here or elsewhere, or known to the hypervisor; in either order of the domains.
+        check(&[None, None], &[(1, 1)], &[&[(2, 1)]], &[(1, 1)]);
+        check(&[None, None], &[(2, 1)], &[&[(1, 1)]], &[(2, 1)]);
+        check(&[Some(1), None], &[], &[&[(2, 1)]], &[(1, 1)]);
+        check(&[None, Some(1)], &[], &[&[(1, 1)]], &[(2, 1)]);
+        check(&[None], &[(9, 1)], &[&[(1, 1)]], &[]);
+        // The configuration counts more than the hypervisor.
+        check(&[Some(5)], &[(1, 1)], &[&[]], &[(1, 1)]);
+    }
+
+    #[test]
+    fn of_two_that_learnt_one_address_neither_has_it() {
+        let first: &[(u8, u8)] = &[(1, 1), (2, 2), (3, 1)];
+        let then: &[(u8, u8)] = &[(3, 1), (2, 2), (1, 1)];
+        check(&[None; 3], &[], &[&first[..2], first], &[(2, 2)]);
+        check(&[None; 3], &[], &[&first[..2], &then[..1]], &[(2, 2)]);
+    }
+
+    #[test]
+    fn a_learnt_address_stays_while_flows_show_it() {
+        let polls: [&[(u8, u8)]; 3] = [&[(1, 5)], &[(1, 5), (1, 9)], &[(1, 9), (1, 5)]];
+        check(&[None], &[], &polls, &[(1, 5)]);
+        check(&[None], &[], &[&[(1, 5)], &[(1, 9)], &[]], &[(1, 5)]);
+        check(&[None], &[], &[&[], &[(1, 9)]], &[(1, 9)]);
+    }
+
+    #[test]
+    fn bytes_of_a_known_interface_are_its_vms_whatever_they_show() {
+        let inventories = check(&[Some(1)], &[], &[&[(1, 5)], &[(1, 5)]], &[(1, 1)]);
+        let mut counters = inventories.flows.counters();
+        let mut source = Shown(vec![(1, 5)], 0);
+        for _ in 0..2 {
+            inventories
+                .flows
+                .poll(&mut source, &mut counters)
+                .expect("no failure");
+        }
+        assert_eq!(inventories.flows.address_of(mac(1)), Some(ip(1).into()));
+        assert_eq!(inventories.flows.totals().attributed, 100);
     }
 }

@@ -99,7 +99,7 @@ pub use key_file::{KeyFileError, lab_key, read_key_file};
 pub use mark_file::MarkFileError;
 pub use observe::{Observation, ObserveError, ObservedVm, observe};
 pub use signals::on_termination;
-pub use status::AgentStatus;
+pub use status::{AgentStatus, FlowTotals};
 
 /// Runs the README's example with the tests.
 #[cfg(doctest)]

@@ -9,7 +9,7 @@ use s_core_flow::InvalidFlowTableConfig;
 use s_core_model::{Capacity, Rate, VmId};
 
 use crate::agent::random_seed;
-use crate::clock::Clock;
+use crate::clock::{Clock, Throttle};
 use crate::config::AgentConfig;
 use crate::flows::Flows;
 use crate::inventory::Inventories;
@@ -68,6 +68,7 @@ pub fn observe(
         deadline: config.hypervisor_deadline,
         migrations_ended: Arc::default(),
         learnt: BTreeMap::new(),
+        warnings: Throttle::new(Duration::ZERO),
     };
     let inventory = inventories.take()?;
     let named: BTreeMap<_, _> = inventory
@@ -83,17 +84,18 @@ pub fn observe(
             None => nameless.push(domain.name),
         }
     }
-    let vms = inventory
-        .vms
-        .into_iter()
-        .map(|(vm, (_, memory_mib))| ObservedVm {
+    let mut vms = Vec::new();
+    for (vm, (_, memory_mib)) in inventory.vms {
+        vms.push(ObservedVm {
             vm,
             name: names.remove(&vm).unwrap_or_default(),
             memory_mib,
-            peers: flows.rates(vm).unwrap_or_default(),
+            // They are those of the last poll, unless it is too long ago.
+            peers: flows.rates(vm).ok_or(ObserveError::Outdated)?,
         });
+    }
     Ok(Observation {
-        vms: vms.collect(),
+        vms,
         nameless,
         free: inventory.free,
     })
@@ -109,6 +111,9 @@ pub enum ObserveError {
     /// The switch does not answer.
     #[error(transparent)]
     Flows(#[from] FlowSourceError),
+    /// The hypervisor took so long that the rates measured before say nothing any more.
+    #[error("the hypervisor took so long to answer that what was measured is outdated; try again")]
+    Outdated,
     /// The window, limit or idle timeout does not do.
     #[error("flow settings: {0}")]
     Settings(#[from] InvalidFlowTableConfig),

@@ -19,10 +19,49 @@ pub struct AgentStatus {
     pub vms: Vec<(VmId, u32)>,
     /// Whether rates are known: the switch answers and has been measured for half a window.
     pub measured: bool,
+    /// What became of the bytes that the switch has counted since the agent started.
+    pub flows: FlowTotals,
     /// Whether a migration is in flight from here.
     pub migrating: bool,
     /// How many VMs room is reserved for.
     pub reservations: usize,
     /// How many datagrams, frames and connections were refused, by reason.
     pub refused: BTreeMap<&'static str, u64>,
+}
+
+/// Bytes that the switch counted, by what became of them. A byte that a later flow counts again is in none of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct FlowTotals {
+    /// Between two IPv4 addresses: measured.
+    pub attributed: u64,
+    /// Between two stations of which not both are known by an IPv4 address.
+    pub unresolved: u64,
+    /// Of flows that match on no pair of addresses.
+    pub no_addresses: u64,
+    /// Not between two stations: broadcast and multicast.
+    pub multicast: u64,
+    /// How many lines of the switch's dumps could not be understood; what they counted is not known.
+    pub malformed_lines: u64,
+}
+
+impl FlowTotals {
+    pub(crate) fn add(&mut self, new: Self) {
+        let sums = [
+            (&mut self.attributed, new.attributed),
+            (&mut self.unresolved, new.unresolved),
+            (&mut self.no_addresses, new.no_addresses),
+            (&mut self.multicast, new.multicast),
+            (&mut self.malformed_lines, new.malformed_lines),
+        ];
+        for (sum, new) in sums {
+            *sum = sum.saturating_add(new);
+        }
+    }
+
+    /// Whether a hundredth of the bytes or more belongs to no pair of VMs though it should, or a line was not understood.
+    pub(crate) const fn is_worth_a_warning(self) -> bool {
+        let lost = self.unresolved.saturating_add(self.no_addresses);
+        self.malformed_lines > 0 || (lost > 0 && lost >= self.attributed / 100)
+    }
 }

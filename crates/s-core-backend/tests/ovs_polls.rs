@@ -26,7 +26,7 @@ fn last(dumps: &[String]) -> (u64, Unattributed) {
             .poll;
         last.0 = 0;
         last.1 = poll.count(&mut counters, |_: &FlowCounter, delta| {
-            last.0 += delta.bytes
+            last.0 += delta.bytes;
         });
     }
     last
