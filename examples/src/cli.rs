@@ -55,6 +55,28 @@ impl From<TargetChoiceArg> for TargetChoice {
     }
 }
 
+/// An option's value: a whole number from 1 up.
+///
+/// # Errors
+///
+/// What is allowed instead.
+pub fn at_least_one(text: &str) -> Result<u32, String> {
+    match text.parse() {
+        Ok(number) if number > 0 => Ok(number),
+        Ok(_) | Err(_) => Err(format!("give a whole number from 1 to {}", u32::MAX)),
+    }
+}
+
+/// An option's value: a whole number from 0 up.
+///
+/// # Errors
+///
+/// What is allowed instead.
+pub fn whole_number(text: &str) -> Result<u64, String> {
+    text.parse()
+        .map_err(|_| format!("give a whole number from 0 to {}", u64::MAX))
+}
+
 /// Writes to standard output. That nobody reads on, as in `plan … | head`, is no failure.
 ///
 /// # Errors
@@ -84,6 +106,12 @@ pub fn si(value: f64) -> String {
     format!("{value:.3} {}", prefixes[prefix])
         .trim_end()
         .to_owned()
+}
+
+/// A number of things, e.g. `1 round` or `2 rounds`.
+pub fn count(number: u64, thing: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {thing}{plural}")
 }
 
 /// By how many per cent `after` is below `before`; 0 if there was nothing to begin with.
@@ -126,6 +154,28 @@ mod tests {
             (1e21, "1000.000 E"),
         ] {
             assert_eq!(si(value), wanted);
+        }
+    }
+
+    #[test]
+    fn numbers_of_things() {
+        for (number, wanted) in [(0, "0 VMs"), (1, "1 VM"), (2, "2 VMs")] {
+            assert_eq!(count(number, "VM"), wanted);
+        }
+    }
+
+    #[test]
+    fn whole_numbers() {
+        for (text, positive, whole) in [
+            ("-1", None, None),
+            ("0", None, Some(0)),
+            ("1", Some(1), Some(1)),
+            ("4294967296", None, Some(1 << 32)),
+            ("1.5", None, None),
+            ("", None, None),
+        ] {
+            assert_eq!(at_least_one(text).ok(), positive, "{text}");
+            assert_eq!(whole_number(text).ok(), whole, "{text}");
         }
     }
 

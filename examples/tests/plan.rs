@@ -153,6 +153,41 @@ fn limits_hold_back() {
     check("migration_cost = { relative = 0.99 }", &[], 1);
 }
 
+#[test]
+fn says_how_it_ended() {
+    let check = |settings: &str, arguments: &[&str], wanted: &[&str]| {
+        let snapshot = Snapshot::new().with("data-centre.toml", format!("{SETTINGS}{settings}"));
+        let text = stdout(&[&[snapshot.dir()], arguments].concat());
+        for wanted in wanted {
+            assert!(text.contains(wanted), "{wanted:?} is not in\n{text}");
+        }
+    };
+    let nothing = [
+        "No migration to a server with room is worth its cost.\n",
+        "in 1 round\n",
+        "settled: ",
+    ];
+    check(
+        "migration_cost = 2200",
+        &["--policy", "round-robin"],
+        &nothing,
+    );
+    check(
+        "",
+        &["--max-migrations", "0"],
+        &[
+            "No migration is allowed: the limit is 0.\n",
+            "in 0 rounds\n",
+            "at the limit of 0 migrations; there may be more",
+        ],
+    );
+    check(
+        "[limits]\nmax_migrations = 1",
+        &[],
+        &["at the limit of 1 migration; there may be more"],
+    );
+}
+
 /// Everything that the commands print is what a shell would run, word by word.
 #[test]
 fn prints_commands_that_a_shell_takes() {
@@ -230,6 +265,42 @@ fn explains_one_vm() {
         serde_json::from_str(&stdout(&[full.dir(), "--explain", "web", "--json"])).expect("JSON");
     assert_eq!(json["target"], Value::Null);
     assert_eq!(json["candidates"][0]["gain"], 600.0);
+}
+
+/// As things are, the database would join web; in the plan, web has moved to it before its turn.
+#[test]
+fn explains_what_the_plan_does() {
+    let snapshot = Snapshot::new();
+    let check = |arguments: &[&str], wanted: &[&str]| {
+        let text = stdout(&[&[snapshot.dir(), "--explain"], arguments].concat());
+        assert!(
+            text.starts_with("As things are now, before any other migration:\n\nVM "),
+            "{text}"
+        );
+        for wanted in wanted {
+            assert!(text.contains(wanted), "{wanted:?} is not in\n{text}");
+        }
+    };
+    check(
+        &["it's a database"],
+        &[
+            "decision        moves to 10.0.0.1\n",
+            "in the plan     does not move (distributed)\n",
+        ],
+    );
+    check(
+        &["web", "--policy", "round-robin"],
+        &["in the plan     step 1: from 10.0.0.1 to 10.0.0.2, gain 600.000 (round-robin)\n"],
+    );
+    check(
+        &["web", "--max-migrations", "0"],
+        &["in the plan     does not move (distributed)\n"],
+    );
+    let json = stdout(&[snapshot.dir(), "--explain", "web", "--json"]);
+    let json: Value = serde_json::from_str(&json).expect("JSON");
+    assert_eq!(json["policy"], "distributed");
+    assert_eq!(json["planned"][0]["step"], 1);
+    assert_eq!(json["planned"][0]["target"], "10.0.0.2");
 }
 
 #[test]
@@ -473,7 +544,25 @@ fn bad_calls_are_refused() {
         &snapshot,
         &["--min-gain", "NaN"],
         2,
-        &["NaN", "a gain is a number"],
+        &["NaN", "give a number from 0 up"],
+    );
+    check_refused(
+        &snapshot,
+        &["--min-gain", "-5"],
+        2,
+        &["'-5' for '--min-gain <G>': give a number from 0 up"],
+    );
+    check_refused(
+        &snapshot,
+        &["--max-migrations", "-1"],
+        2,
+        &["'-1' for '--max-migrations <N>': give a whole number from 0"],
+    );
+    check_refused(
+        &snapshot,
+        &["--explain", "web", "--policy", "all"],
+        2,
+        &["--explain", "name one policy"],
     );
     check_refused(
         &snapshot,

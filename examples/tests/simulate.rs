@@ -188,14 +188,22 @@ fn bad_calls_are_refused() {
     }
     check(&["--reference", "best"], 2, "best");
     check(&["--policy", "fastest"], 2, "fastest");
-    check(&["--migration-cost", "-1"], 2, "not a migration cost");
+    check(
+        &["--migration-cost", "-1"],
+        2,
+        ": -1 is not a migration cost: an",
+    );
     check(&["--migration-cost", "101%"], 2, "not a migration cost");
     check(
         &["--migration-cost", "much"],
         2,
         "write an absolute cost like 5000",
     );
-    check(&["--fan-out", "2,0"], 2, "must be at least 1");
+    check(
+        &["--fan-out", "2,0"],
+        2,
+        "'0' for '--fan-out <N,N,..>': give a whole number from 1",
+    );
     check(
         &["--fan-out", "2,2,2,2,2"],
         2,
@@ -209,13 +217,33 @@ fn bad_calls_are_refused() {
     check(
         &["--fan-out", "2", "--servers-per-rack", "1", "--vms", "33"],
         2,
-        "33 VMs do not fit into 32",
+        "--vms: 33 VMs do not fit into 32 VM slots; give fewer",
     );
-    check(&["--vm-slots", "4000000000"], 2, "at most");
     check(
-        &["--fan-out", "1", "--servers-per-rack", "1", "--vms", "0"],
-        1,
-        "has no VM",
+        &["--vm-slots", "4000000000"],
+        2,
+        "--vm-slots, --vms: a made-up",
+    );
+    check(
+        &["--fan-out", "2000000"],
+        2,
+        "--fan-out, --servers-per-rack: ",
+    );
+    for (option, value) in [
+        ("--vms", "0"),
+        ("--vms", "-1"),
+        ("--vm-slots", "0"),
+        ("--servers-per-rack", "0"),
+        ("--fan-out", "-2"),
+    ] {
+        let wanted = format!("invalid value '{value}' for '{option} <N");
+        check(&[option, value], 2, &wanted);
+    }
+    check(&["--seed", "-1"], 2, "give a whole number from 0");
+    check(
+        &["--fan-out", "2", "--link-weights", "-1"],
+        2,
+        "--link-weights",
     );
     check(&["--snapshot", "/nowhere/at/all"], 1, "/nowhere/at/all");
     check(
@@ -235,6 +263,23 @@ fn bad_calls_are_refused() {
         &[&SMALL[..], &["--write-snapshot", foreign]].concat(),
         1,
         "holds no snapshot",
+    );
+}
+
+#[test]
+fn one_of_everything() {
+    let one = [
+        "--fan-out",
+        "1",
+        "--servers-per-rack",
+        "1",
+        "--vm-slots",
+        "1",
+    ];
+    let text = succeed(simulate(&one));
+    assert!(
+        text.starts_with("1 server in 1 rack, 1 VM, 0 pairs that exchange data\n"),
+        "{text}"
     );
 }
 

@@ -10,12 +10,14 @@ use s_core_sim::Rules;
 use s_core_sim::snapshot::{Snapshot, VMS_FILE};
 use serde::Serialize;
 
+use crate::plan::{MigrationJson, Plan};
+
 /// How many peers the text lists.
 const PEERS_SHOWN: usize = 20;
 
-/// What a VM would gain on which server, in the placement of the snapshot.
+/// What a VM would gain on which server in the placement of the snapshot, and what a plan does with it.
 #[derive(Serialize)]
-pub(crate) struct Explanation {
+pub(crate) struct Explanation<'a> {
     vm: String,
     name: String,
     server: String,
@@ -26,8 +28,12 @@ pub(crate) struct Explanation {
     /// What a gain must be above: c_m.
     threshold: f64,
     min_gain: f64,
-    /// The server that it would move to.
+    /// The server that it would move to as things are now.
     target: Option<String>,
+    /// The plan's policy.
+    policy: &'static str,
+    /// The plan's migrations of this VM, each after those of other VMs that come before it.
+    planned: Vec<MigrationJson<'a>>,
     /// From the costliest down.
     peers: Vec<Peer>,
     /// In the order of thesis 4.2.5.
@@ -52,9 +58,13 @@ struct Server {
     verdict: String,
 }
 
-/// Explains the decision of a VM, given by address or name.
-pub(crate) fn explain(snapshot: &Snapshot, vm: &str, rules: Rules) -> Result<Explanation, Failure> {
-    let vm = find(snapshot, vm)?;
+/// Explains the decision of a VM, as the rules and [`find`] have it.
+pub(crate) fn explain<'a>(
+    snapshot: &'a Snapshot,
+    vm: VmIndex,
+    rules: Rules,
+    plan: &Plan,
+) -> Explanation<'a> {
     let (model, allocation) = (snapshot.cost_model(), snapshot.allocation());
     let source = allocation.host(vm);
     let mut evaluation = Evaluation::default();
@@ -85,7 +95,7 @@ pub(crate) fn explain(snapshot: &Snapshot, vm: &str, rules: Rules) -> Result<Exp
                 .unwrap_or_else(|| format!("worthwhile; {} comes before it", rules.target_choice))
         },
     };
-    Ok(Explanation {
+    Explanation {
         vm: allocation.vm_at(vm).to_string(),
         name: snapshot.name(vm).to_owned(),
         server: allocation.server_at(source).to_string(),
@@ -95,13 +105,15 @@ pub(crate) fn explain(snapshot: &Snapshot, vm: &str, rules: Rules) -> Result<Exp
         threshold,
         min_gain: rules.min_gain,
         target: target.map(|server| allocation.server_at(server).to_string()),
+        policy: plan.policy.name(),
+        planned: plan.migrations_of(snapshot, vm),
         peers: peers_of(snapshot, vm),
         candidates: evaluation.candidates().iter().map(candidate).collect(),
-    })
+    }
 }
 
 /// The VM with this address, or else the only one with this name.
-fn find(snapshot: &Snapshot, wanted: &str) -> Result<VmIndex, Failure> {
+pub(crate) fn find(snapshot: &Snapshot, wanted: &str) -> Result<VmIndex, Failure> {
     let allocation = snapshot.allocation();
     if let Ok(id) = wanted.parse()
         && let Some(vm) = allocation.vm_index(id)
@@ -153,9 +165,9 @@ fn why_full(free: Capacity, memory_mib: u32) -> Option<String> {
     }
 }
 
-impl Explanation {
+impl Explanation<'_> {
     pub(crate) fn to_text(&self) -> String {
-        let mut text = String::new();
+        let mut text = "As things are now, before any other migration:\n\n".to_owned();
         let mut line = |name: &str, value: &str| {
             writeln!(text, "{name:<15} {value}").expect("a String takes any text");
         };
@@ -170,6 +182,15 @@ impl Explanation {
         match &self.target {
             Some(target) => line("decision", &format!("moves to {target}")),
             None => line("decision", "stays"),
+        }
+        if self.planned.is_empty() {
+            line("in the plan", &format!("does not move ({})", self.policy));
+        }
+        for migration in &self.planned {
+            let (step, source, target) = (migration.step, &migration.source, &migration.target);
+            let (gain, policy) = (si(migration.gain), self.policy);
+            let text = format!("step {step}: from {source} to {target}, gain {gain} ({policy})");
+            line("in the plan", &text);
         }
         if self.peers.is_empty() {
             text.push_str("\nIt exchanges no data with any VM.\n");

@@ -32,14 +32,10 @@ fn recommend() -> Result<(), Failure> {
         )));
     }
     let rules = args.rules(&snapshot);
-    if let Some(vm) = &args.explain {
-        let explanation = explain::explain(&snapshot, vm, rules)?;
-        return print(&if args.json {
-            report::json(&explanation)?
-        } else {
-            explanation.to_text()
-        });
-    }
+    let explained = args.explain.as_deref();
+    let explained = explained
+        .map(|vm| explain::find(&snapshot, vm))
+        .transpose()?;
     let kinds = args.policy.kinds().into_iter();
     let plans = kinds.map(|kind| Plan::make(&snapshot, kind, rules, args.limits(&snapshot)));
     let plans = plans.collect::<Result<Vec<_>, _>>()?;
@@ -50,6 +46,14 @@ fn recommend() -> Result<(), Failure> {
         }
     }
     print(&match plans.as_slice() {
+        [plan] if let Some(vm) = explained => {
+            let explanation = explain::explain(&snapshot, vm, rules, plan);
+            if args.json {
+                report::json(&explanation)?
+            } else {
+                explanation.to_text()
+            }
+        }
         [plan] if args.commands => commands::commands(&snapshot, plan),
         [plan] if args.json => report::json(&plan.to_json(&snapshot))?,
         [plan] => report::plan(&snapshot, plan),

@@ -2,10 +2,10 @@
 
 use s_core_examples::Failure;
 use s_core_examples::cli::reduction_percent;
-use s_core_model::{Allocation, Rate};
+use s_core_model::{Allocation, Rate, VmIndex};
 use s_core_sim::result::RunResult;
 use s_core_sim::snapshot::Snapshot;
-use s_core_sim::{Ended, Outcome, Rules, RunLimits, Simulation, link_loads};
+use s_core_sim::{Ended, Migration, Outcome, Rules, RunLimits, Simulation, link_loads};
 use s_core_token::PolicyKind;
 use serde::Serialize;
 
@@ -58,22 +58,42 @@ impl Plan {
         self.outcome.to_result(self.policy, None, &self.allocation)
     }
 
-    pub(crate) fn to_json<'a>(&self, snapshot: &'a Snapshot) -> PlanJson<'a> {
-        let allocation = &self.allocation;
-        let migration = |migration: &s_core_sim::Migration| MigrationJson {
+    /// The migrations of one VM, in their order.
+    pub(crate) fn migrations_of<'a>(
+        &self,
+        snapshot: &'a Snapshot,
+        vm: VmIndex,
+    ) -> Vec<MigrationJson<'a>> {
+        let migrations = self.outcome.migrations.iter();
+        migrations
+            .filter(|migration| migration.vm == vm)
+            .map(|migration| self.migration_json(snapshot, migration))
+            .collect()
+    }
+
+    fn migration_json<'a>(
+        &self,
+        snapshot: &'a Snapshot,
+        migration: &Migration,
+    ) -> MigrationJson<'a> {
+        MigrationJson {
             step: migration.step,
-            vm: allocation.vm_at(migration.vm).to_string(),
+            vm: self.allocation.vm_at(migration.vm).to_string(),
             name: snapshot.name(migration.vm),
-            source: allocation.server_at(migration.source).to_string(),
-            target: allocation.server_at(migration.target).to_string(),
+            source: self.allocation.server_at(migration.source).to_string(),
+            target: self.allocation.server_at(migration.target).to_string(),
             gain: migration.gain,
             total_cost: migration.total_cost,
-        };
+        }
+    }
+
+    pub(crate) fn to_json<'a>(&self, snapshot: &'a Snapshot) -> PlanJson<'a> {
         let load = |(level, (before, after)): (u8, &(Rate, Rate))| LoadJson {
             level,
             bytes_per_second_before: before.bytes_per_second(),
             bytes_per_second_after: after.bytes_per_second(),
         };
+        let migration = |migration| self.migration_json(snapshot, migration);
         PlanJson {
             policy: self.policy.name(),
             initial_cost: self.outcome.initial_cost,
@@ -105,13 +125,13 @@ pub(crate) struct PlanJson<'a> {
 }
 
 #[derive(Serialize)]
-struct MigrationJson<'a> {
-    step: u64,
+pub(crate) struct MigrationJson<'a> {
+    pub(crate) step: u64,
     vm: String,
     name: &'a str,
-    source: String,
-    target: String,
-    gain: f64,
+    pub(crate) source: String,
+    pub(crate) target: String,
+    pub(crate) gain: f64,
     total_cost: f64,
 }
 

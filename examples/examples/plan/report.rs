@@ -4,10 +4,10 @@ use std::fmt::Write as _;
 
 use comfy_table::Table;
 use s_core_examples::Failure;
-use s_core_examples::cli::{reduction_percent, si, table};
+use s_core_examples::cli::{count, reduction_percent, si, table};
 use s_core_model::Rate;
-use s_core_sim::Ended;
 use s_core_sim::snapshot::Snapshot;
+use s_core_sim::{Ended, Outcome};
 use serde::Serialize;
 
 use crate::plan::Plan;
@@ -24,7 +24,7 @@ pub(crate) fn plan(snapshot: &Snapshot, plan: &Plan) -> String {
     let mut text = String::new();
     let outcome = &plan.outcome;
     if outcome.migrations.is_empty() {
-        text.push_str("No migration is worth its cost.\n");
+        writeln!(text, "{}\n", why_none(outcome.ended)).expect("a String takes any text");
     } else {
         text = format!("{}\n\n", migrations(snapshot, plan).trim_fmt());
     }
@@ -38,9 +38,13 @@ pub(crate) fn plan(snapshot: &Snapshot, plan: &Plan) -> String {
     line("migrations", outcome.migrations.len().to_string());
     line(
         "token hops",
-        format!("{} in {} rounds", outcome.token_hops, outcome.rounds),
+        format!(
+            "{} in {}",
+            outcome.token_hops,
+            count(outcome.rounds, "round")
+        ),
     );
-    line("ended", ended(outcome.ended).to_owned());
+    line("ended", ended(outcome));
     format!("{text}\n{}\n", loads(&plan.loads).trim_fmt())
 }
 
@@ -60,12 +64,23 @@ fn migrations(snapshot: &Snapshot, plan: &Plan) -> Table {
     rows
 }
 
-fn ended(ended: Ended) -> &'static str {
+/// Why a plan has no migration.
+fn why_none(ended: Ended) -> &'static str {
     match ended {
-        Ended::Settled => "settled: a whole round has passed without a migration",
-        Ended::MigrationLimit => "at the most migrations allowed; there may be more to gain",
-        Ended::RoundLimit => "at the most rounds allowed; there may be more to gain",
+        Ended::Settled => "No migration to a server with room is worth its cost.",
+        Ended::MigrationLimit => "No migration is allowed: the limit is 0.",
+        Ended::RoundLimit => "No migration in the rounds allowed.",
     }
+}
+
+fn ended(outcome: &Outcome) -> String {
+    let (number, thing) = match outcome.ended {
+        Ended::Settled => return "settled: a whole round has passed without a migration".into(),
+        Ended::MigrationLimit => (outcome.migrations.len() as u64, "migration"),
+        Ended::RoundLimit => (outcome.rounds, "round"),
+    };
+    let limit = count(number, thing);
+    format!("at the limit of {limit}; there may be more to gain")
 }
 
 fn loads(loads: &[(Rate, Rate)]) -> Table {

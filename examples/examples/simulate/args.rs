@@ -1,13 +1,13 @@
 //! The command line.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, ValueEnum};
 use s_core_examples::Failure;
-use s_core_examples::cli::{PolicyArg, TargetChoiceArg};
+use s_core_examples::cli::{PolicyArg, TargetChoiceArg, at_least_one, count, whole_number};
 use s_core_model::MigrationCost;
-use s_core_sim::snapshot::Snapshot;
+use s_core_sim::snapshot::{Snapshot, VMS_FILE};
 use s_core_sim::{DataCentre, GenerateError, InitialPlacement, Rules, THESIS_LINK_WEIGHTS};
 
 /// Runs S-CORE's token over a data centre until nothing more is to be gained, and compares the policies.
@@ -25,32 +25,39 @@ pub(crate) struct Args {
         long,
         value_name = "N,N,..",
         value_delimiter = ',',
-        default_value = "4,4,4,2"
+        default_value = "4,4,4,2",
+        value_parser = at_least_one,
+        allow_negative_numbers = true
     )]
     fan_out: Vec<u32>,
     /// Servers per rack
-    #[arg(long, value_name = "N", default_value_t = 20)]
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = at_least_one, allow_negative_numbers = true)]
     servers_per_rack: u32,
     /// VMs that a server has room for
-    #[arg(long, value_name = "N", default_value_t = 16)]
+    #[arg(long, value_name = "N", default_value_t = 16, value_parser = at_least_one, allow_negative_numbers = true)]
     vm_slots: u32,
     /// VMs in all; by default four for every five VM slots
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = at_least_one, allow_negative_numbers = true)]
     vms: Option<u32>,
     /// c_1, c_2, ..: rising, at least one per fan-out; by default e^0, e^1, e^3, e^5
-    #[arg(long, value_name = "C,C,..", value_delimiter = ',')]
+    #[arg(
+        long,
+        value_name = "C,C,..",
+        value_delimiter = ',',
+        allow_negative_numbers = true
+    )]
     link_weights: Option<Vec<f64>>,
     /// Where the VMs are to begin with
     #[arg(long, value_enum, default_value = "random")]
     placement: PlacementArg,
     /// What random numbers begin with
-    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = whole_number, allow_negative_numbers = true)]
     seed: u64,
     /// Which VM decides next
     #[arg(long, value_enum, default_value = "all")]
     pub(crate) policy: PolicyArg,
-    /// c_m: what a migration must gain at least, in bytes per second times link weight, or as a part
-    /// of what the VM's own traffic costs, like 10%; by default the snapshot's, else 0
+    /// c_m: what a migration's gain must exceed, in bytes per second times link weight, or as a part of
+    /// what the VM's own traffic costs, like 10%; by default the snapshot's, else 0
     #[arg(long, value_name = "C", value_parser = migration_cost, allow_negative_numbers = true)]
     migration_cost: Option<MigrationCost>,
     /// Which of the servers that are worth a migration is taken
@@ -121,7 +128,41 @@ fn migration_cost(text: &str) -> Result<MigrationCost, String> {
     } else {
         MigrationCost::Absolute(number)
     };
-    cost.checked().map_err(|error| format!("{error}; {hint}"))
+    cost.checked().map_err(|error| error.to_string())
+}
+
+fn read(dir: &Path) -> Result<Snapshot, Failure> {
+    let snapshot = Snapshot::read(dir)?;
+    if snapshot.allocation().vm_count() == 0 {
+        let file = dir.join(VMS_FILE);
+        return Err(Failure::failed(format!(
+            "{}: lists no VM, so there is nothing to simulate; add the VMs",
+            file.display()
+        )));
+    }
+    Ok(snapshot)
+}
+
+/// The options that made a data centre impossible, and why.
+fn usage(error: &GenerateError) -> Failure {
+    let (options, why) = match error {
+        GenerateError::Shape(error) => ("--fan-out, --servers-per-rack", error.to_string()),
+        GenerateError::TooManyVms { vms, slots } => {
+            let (vms, slots) = (count((*vms).into(), "VM"), count(*slots, "VM slot"));
+            let why = format!(
+                "{vms} do not fit into {slots}; give fewer VMs, or room by --fan-out, --servers-per-rack or --vm-slots"
+            );
+            ("--vms", why)
+        }
+        GenerateError::TooLarge => (
+            "--fan-out, --servers-per-rack, --vm-slots, --vms",
+            error.to_string(),
+        ),
+        // There are no files whose name the error could mean.
+        GenerateError::Snapshot(error) => ("--link-weights", error.problem().to_string()),
+        error => return Failure::usage(error),
+    };
+    Failure::usage(format!("{options}: {why}"))
 }
 
 impl Args {
@@ -142,7 +183,7 @@ impl Args {
     /// The snapshot to be read, or a data centre made up.
     pub(crate) fn data_centre(&self) -> Result<Snapshot, Failure> {
         if let Some(dir) = &self.snapshot {
-            return Ok(Snapshot::read(dir)?);
+            return read(dir);
         }
         let data_centre = DataCentre {
             fan_outs: self.fan_out.clone(),
@@ -156,13 +197,7 @@ impl Args {
             },
             seed: self.seed,
         };
-        data_centre.generate().map_err(|error| match error {
-            // There are no files whose name the error could mean.
-            GenerateError::Snapshot(error) => {
-                Failure::usage(format!("--link-weights: {}", error.problem()))
-            }
-            error => Failure::usage(error),
-        })
+        data_centre.generate().map_err(|error| usage(&error))
     }
 
     fn link_weights(&self) -> Result<Vec<f64>, Failure> {
@@ -177,7 +212,7 @@ impl Args {
         }
     }
 
-    /// Four for every five VM slots; too many where the slots are too many to be made up.
+    /// Four for every five VM slots, but at least one; too many where the slots are too many to be made up.
     fn four_fifths(&self) -> u32 {
         let slots = self
             .fan_out
@@ -186,7 +221,7 @@ impl Args {
         let slots = slots.fold(1u64, |slots, factor| {
             slots.saturating_mul(u64::from(*factor))
         });
-        u32::try_from(slots / 5 * 4 + slots % 5 * 4 / 5).unwrap_or(u32::MAX)
+        u32::try_from((slots / 5 * 4 + slots % 5 * 4 / 5).max(1)).unwrap_or(u32::MAX)
     }
 
     pub(crate) fn rules(&self, snapshot: &Snapshot) -> Rules {

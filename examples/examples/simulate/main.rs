@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use s_core_examples::cli::print;
 use s_core_examples::{Failure, run};
 use s_core_sim::result::{ResultDir, RunResult};
-use s_core_sim::snapshot::{Snapshot, VMS_FILE};
+use s_core_sim::snapshot::Snapshot;
 use s_core_sim::{Outcome, RunLimits, Simulation};
 use s_core_token::PolicyKind;
 
@@ -29,11 +29,6 @@ fn simulate() -> Result<(), Failure> {
     let args = Args::parse_checked();
     let out = args.out.as_ref().map(ResultDir::new).transpose()?;
     let snapshot = args.data_centre()?;
-    if snapshot.allocation().vm_count() == 0 {
-        return Err(Failure::failed(format!(
-            "{VMS_FILE}: the data centre has no VM, so there is nothing to simulate; add VMs"
-        )));
-    }
     if let Some(dir) = &args.write_snapshot {
         snapshot.write(dir)?;
     }

@@ -1,6 +1,6 @@
 //! Runs as text.
 
-use s_core_examples::cli::{reduction_percent, si, table};
+use s_core_examples::cli::{count, reduction_percent, si, table};
 use s_core_model::Levels;
 use s_core_sim::snapshot::Snapshot;
 
@@ -31,12 +31,15 @@ pub(crate) fn report(snapshot: &Snapshot, runs: &[Run]) -> String {
             format!("{:.3}", outcome.cpu_time.as_secs_f64()),
         ]);
     }
+    let locations = snapshot.locations();
+    let pairs = snapshot.traffic().pair_count();
     format!(
-        "{} servers in {} racks, {} VMs, {} pairs that exchange data\n{}\n",
-        snapshot.locations().server_count(),
-        snapshot.locations().rack_count(),
-        snapshot.allocation().vm_count(),
-        snapshot.traffic().pair_count(),
+        "{} in {}, {}, {} that {} data\n{}\n",
+        count(locations.server_count() as u64, "server"),
+        count(locations.rack_count() as u64, "rack"),
+        count(snapshot.allocation().vm_count() as u64, "VM"),
+        count(pairs as u64, "pair"),
+        if pairs == 1 { "exchanges" } else { "exchange" },
         rows.trim_fmt(),
     )
 }
