@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use s_core_flow::MacAddr;
+use s_core_flow::{FlowTable, FlowTableConfig, MacAddr};
 use s_core_model::VmId;
 use s_core_proto::Config as NodeConfig;
 use s_core_proto::wire::{Cluster, Keyring};
@@ -17,9 +17,14 @@ use crate::event::Observer;
 /// The UDP and TCP port of agents unless another is configured.
 pub const DEFAULT_PORT: u16 = 4747;
 
+/// The longest time that can be set.
+const LONGEST: Duration = Duration::from_secs(24 * 3600);
+/// The shortest, where none at all would do harm.
+const SHORTEST: Duration = Duration::from_millis(1);
+
 /// The settings of an agent.
 ///
-/// Every agent of a cluster needs the same cost model, policy, cluster, key and port.
+/// Times are from 1 ms to a day, except where 0 is said to do. Every agent of a cluster needs the same cost model, policy, cluster, key and port.
 #[derive(Clone, Debug)]
 pub struct AgentConfig {
     /// What its node is told: this server, the cost model, the policy.
@@ -47,7 +52,8 @@ pub struct AgentConfig {
     pub identities: BTreeMap<MacAddr, VmId>,
     /// Whether this agent makes the token.
     pub mint: Option<Mint>,
-    /// How long [`shutdown`](crate::AgentHandle::shutdown) waits for a migration in flight. Default 60 s.
+    /// How long [`shutdown`](crate::AgentHandle::shutdown) waits for a migration in flight; 0 does. Default:
+    /// as long as the node gives a migration, as one that is given up may leave the VM on either server.
     pub migration_grace: Duration,
     /// Who is told what happens.
     pub observer: Option<Observer>,
@@ -61,6 +67,7 @@ impl AgentConfig {
         state_dir: impl Into<PathBuf>,
     ) -> Self {
         Self {
+            migration_grace: node.timing.migration,
             node,
             cluster: Cluster(0),
             keyring,
@@ -73,45 +80,91 @@ impl AgentConfig {
             network: NetworkLimits::default(),
             identities: BTreeMap::new(),
             mint: None,
-            migration_grace: Duration::from_secs(60),
             observer: None,
         }
     }
 
     /// Refuses what no thread could work with.
     pub(crate) fn check(&self) -> Result<(), AgentError> {
-        let positive = [
-            ("flows.interval", self.flows.interval),
-            ("flows.deadline", self.flows.deadline),
-            ("inventory_interval", self.inventory_interval),
-            ("hypervisor_deadline", self.hypervisor_deadline),
-            ("network.idle", self.network.idle),
-            ("network.whole_frame", self.network.whole_frame),
-            ("network.delivery", self.network.delivery),
-        ];
-        let problem = |setting, problem| Err(AgentError::Setting { setting, problem });
-        for (setting, value) in positive {
-            if value < Duration::from_millis(1) {
-                return problem(setting, "is below 1 ms; choose more");
-            }
-        }
-        if self.flows.interval > self.flows.window / 2 {
-            return problem(
-                "flows.interval",
-                "is more than half of flows.window; rates need two polls at least, choose less",
+        self.check_times()?;
+        let FlowSettings {
+            interval, window, ..
+        } = self.flows;
+        if interval > window / 2 {
+            let problem = format!(
+                "is {interval:?}, more than half of flows.window; rates need two polls at least, choose less"
             );
+            return Err(setting("flows.interval", problem));
         }
+        // It takes no memory before it has flows.
+        let table = FlowTableConfig {
+            limit: self.flows.limit,
+            window,
+            idle_timeout: self.flows.idle_timeout,
+            seed: 0,
+        };
+        FlowTable::new(table, Duration::ZERO)?;
         if self.network.connections == 0 {
-            return problem("network.connections", "is 0; the token needs one, choose 8");
+            let problem = "is 0; the token needs one, choose 8";
+            return Err(setting("network.connections", problem));
         }
         if self.port == 0 {
-            return problem(
-                "port",
-                "is 0; every agent must know the others', choose 4747",
-            );
+            let problem = "is 0; every agent must know the others', choose 4747";
+            return Err(setting("port", problem));
         }
         Ok(())
     }
+
+    fn check_times(&self) -> Result<(), AgentError> {
+        let (timing, flows, network) = (&self.node.timing, &self.flows, &self.network);
+        let delay = self.mint.as_ref().map_or(Duration::ZERO, |mint| mint.delay);
+        let times = [
+            ("timing.measurement", timing.measurement, SHORTEST),
+            ("timing.answer", timing.answer, SHORTEST),
+            ("timing.acknowledgement", timing.acknowledgement, SHORTEST),
+            ("timing.migration", timing.migration, SHORTEST),
+            ("timing.reservation", timing.reservation, SHORTEST),
+            ("timing.rest", timing.rest, SHORTEST),
+            (
+                "timing.migration_grace",
+                self.migration_grace,
+                Duration::ZERO,
+            ),
+            ("flows.interval", flows.interval, SHORTEST),
+            ("flows.deadline", flows.deadline, SHORTEST),
+            ("flows.window", flows.window, SHORTEST),
+            ("flows.idle_timeout", flows.idle_timeout, SHORTEST),
+            ("inventory_interval", self.inventory_interval, SHORTEST),
+            ("hypervisor_deadline", self.hypervisor_deadline, SHORTEST),
+            ("network.idle", network.idle, SHORTEST),
+            ("network.whole_frame", network.whole_frame, SHORTEST),
+            ("network.delivery", network.delivery, SHORTEST),
+            ("token.delay", delay, Duration::ZERO),
+        ];
+        for (name, value, least) in times {
+            if !(least..=LONGEST).contains(&value) {
+                let problem = format!("is {value:?}; choose {least:?} to {LONGEST:?}");
+                return Err(setting(name, problem));
+            }
+        }
+        // A tenth more, as clocks of two hosts differ, and the way of the answer that grants the room.
+        let asking = timing.answer * u32::from(self.node.bounds.attempts);
+        let needed = timing.migration + timing.migration / 10 + asking;
+        if timing.reservation < needed {
+            let problem = format!(
+                "is {:?}, so that room could go to another VM while one is on its way; \
+                 choose at least {needed:?}, as timing.migration is {:?}",
+                timing.reservation, timing.migration
+            );
+            return Err(setting("timing.reservation", problem));
+        }
+        Ok(())
+    }
+}
+
+fn setting(setting: &'static str, problem: impl Into<String>) -> AgentError {
+    let problem = problem.into();
+    AgentError::Setting { setting, problem }
 }
 
 /// How the server that hosts a VM is asked where it is ([`Destination::HostOf`](s_core_proto::Destination::HostOf)).

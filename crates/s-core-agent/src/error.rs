@@ -25,10 +25,11 @@ pub enum AgentError {
     /// An interval, deadline or bound does not do.
     #[error("setting {setting}: {problem}")]
     Setting {
-        /// Which field of [`AgentConfig`](crate::AgentConfig).
+        /// Which one, by its key in a [`ConfigFile`](crate::ConfigFile) or else its field of
+        /// [`AgentConfig`](crate::AgentConfig).
         setting: &'static str,
         /// What is wrong, and what would do.
-        problem: &'static str,
+        problem: String,
     },
     /// A socket cannot be opened.
     #[error(

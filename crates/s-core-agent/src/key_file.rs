@@ -1,10 +1,11 @@
 //! The secret that a cluster's agents share, from a file.
 
-use std::fs::File;
+use std::fs::OpenOptions;
 use std::io::{self, Read as _};
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::OFlags;
 use s_core_proto::wire::{Key, KeyId};
 
 /// The id of a key whose file gives none.
@@ -32,12 +33,15 @@ pub fn read_key_file(path: &Path) -> Result<Key, KeyFileError> {
         path: path.to_owned(),
         source,
     };
-    // Asked before it is opened, because to open a pipe may take for ever.
-    if !std::fs::metadata(path).map_err(failed)?.is_file() {
+    // Without waiting, because to open a pipe may take for ever. What is looked at is what is read, whatever
+    // the path leads to meanwhile.
+    let flags = (OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed();
+    let file = OpenOptions::new().read(true).custom_flags(flags).open(path);
+    let file = file.map_err(failed)?;
+    let metadata = file.metadata().map_err(failed)?;
+    if !metadata.is_file() {
         return Err(KeyFileError::NotAFile(path.to_owned()));
     }
-    let file = File::open(path).map_err(failed)?;
-    let metadata = file.metadata().map_err(failed)?;
     let own = rustix::process::geteuid().as_raw();
     if metadata.uid() != own && metadata.uid() != 0 {
         return Err(KeyFileError::Owner {
@@ -176,6 +180,12 @@ mod tests {
         let error = read_key_file(&dir.path().join("none")).unwrap_err();
         assert!(matches!(error, KeyFileError::Io { .. }));
         let error = read_key_file(Path::new("/dev/null")).unwrap_err();
+        assert!(matches!(error, KeyFileError::NotAFile(_)));
+        // A pipe that nobody writes to is not waited for.
+        let pipe = dir.path().join("pipe");
+        let (kind, mode) = (rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR);
+        rustix::fs::mknodat(rustix::fs::CWD, &pipe, kind, mode, 0).unwrap();
+        let error = read_key_file(&pipe).unwrap_err();
         assert!(matches!(error, KeyFileError::NotAFile(_)));
     }
 }

@@ -31,7 +31,7 @@ impl MarkFile {
             let path = path.to_owned();
             move |source| MarkFileError::Io { path, source }
         };
-        fs::create_dir_all(dir).map_err(failed(dir))?;
+        make_dir(dir).map_err(failed(dir))?;
         let lock_path = dir.join("lock");
         let lock = File::create(&lock_path).map_err(failed(&lock_path))?;
         match lock.try_lock() {
@@ -64,6 +64,22 @@ impl MarkFile {
             source,
         })
     }
+}
+
+/// Makes a directory, with those above it, so that a crash of the host leaves it there.
+fn make_dir(dir: &Path) -> io::Result<()> {
+    let named = |path: &&Path| !path.as_os_str().is_empty();
+    let missing: Vec<_> = dir
+        .ancestors()
+        .filter(named)
+        .take_while(|path| !path.exists())
+        .collect();
+    fs::create_dir_all(dir)?;
+    for made in missing {
+        let parent = made.parent().filter(named).unwrap_or(Path::new("."));
+        File::open(parent)?.sync_all()?;
+    }
+    Ok(())
 }
 
 fn line(mark: Mark) -> String {

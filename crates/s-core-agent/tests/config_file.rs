@@ -111,7 +111,7 @@ fn what_is_wrong_is_said_where_it_is() {
     );
     check(
         &[("#top", "migration_cost = { relative = 2 }")],
-        &["agent.toml:5:18:", "between 0 and 1"],
+        &["agent.toml:5:18:", "from 0 % to 100 %"],
     );
     check(
         &[("#top", "migration_cost = \"low\"")],
@@ -130,6 +130,34 @@ fn what_is_wrong_is_said_where_it_is() {
     check(
         &[("#flows", "interval = 40")],
         &["flows.interval", "choose less"],
+    );
+    check(
+        &[("#flows", "deadline = 604800")],
+        &["agent.toml:11:12:", "from 0 to 86400"],
+    );
+    check(&[("#flows", "limit = 0")], &["flows:", "choose 1 to"]);
+    check(
+        &[("#flows", "idle_timeout = 1")],
+        &["flows:", "idle timeout 1s", "at least the window"],
+    );
+    for time in [
+        "measurement",
+        "answer",
+        "acknowledgement",
+        "migration",
+        "reservation",
+        "rest",
+    ] {
+        let (line, key) = (format!("[timing]\n{time} = 0"), format!("timing.{time}: "));
+        check(&[("#hypervisor", &line)], &[&key, "is 0ns; choose 1ms"]);
+    }
+    check(
+        &[("#hypervisor", "[timing]\nmigration = 3600")],
+        &[
+            "timing.reservation: is 900s",
+            "at least 3960.8s",
+            "migration is 3600s",
+        ],
     );
     check(&[("\"xl\"", "\"kvm\"")], &["agent.toml:13:8:", "`xl`"]);
     check(
@@ -197,7 +225,7 @@ fn everything_can_be_set() {
         ),
         (
             "#hypervisor",
-            "reserve_mib = 256\nprogram = \"/usr/sbin/xl\"\nssh = \"ssh -p 22\"\n[timing]\nrest = 0.25\nmigration = 60\n\
+            "reserve_mib = 256\nprogram = \"/usr/sbin/xl\"\nssh = \"ssh -p 22\"\n[timing]\nrest = 0.25\nmigration = 60\nmigration_grace = 0\n\
              [token]\nmint = \"vms\"\ndelay = 5\n[[vm]]\nmac = \"00:16:3e:00:00:01\"\naddress = \"10.1.0.1\"",
         ),
     ]);
@@ -210,9 +238,17 @@ fn everything_can_be_set() {
     assert_eq!(config.flows.interval, Duration::from_millis(500));
     assert_eq!(config.flows.limit, 1000);
     assert_eq!(config.node.timing.rest, Duration::from_millis(250));
+    assert_eq!(config.migration_grace, Duration::ZERO);
     assert_eq!(config.identities.len(), 1);
     let mint = config.mint.unwrap();
     assert_eq!((mint.vms.len(), mint.delay), (2, Duration::from_secs(5)));
+}
+
+#[test]
+fn the_end_waits_as_long_as_a_migration_may_take() {
+    let text = with(&[("#hypervisor", "[timing]\nmigration = 300")]);
+    let (_, config) = load(&text).unwrap();
+    assert_eq!(config.migration_grace, Duration::from_secs(300));
 }
 
 #[test]
@@ -252,6 +288,18 @@ fn an_agent_does_not_start_beside_another_or_elsewhere() {
             ..
         })
     ));
+    let mut wrong = config.clone();
+    wrong.node.timing.answer = Duration::ZERO;
+    assert!(matches!(
+        start(wrong),
+        Err(AgentError::Setting {
+            setting: "timing.answer",
+            ..
+        })
+    ));
+    let mut wrong = config.clone();
+    wrong.flows.limit = 0;
+    assert!(matches!(start(wrong), Err(AgentError::Flows(_))));
     fs::write(state.path().join("mark"), "s-core-mark 1 00").unwrap();
     assert!(matches!(start(config), Err(AgentError::MarkFile(_))));
 }

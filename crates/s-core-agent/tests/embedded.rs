@@ -108,3 +108,26 @@ fn other_settings_settle_too() {
     let after = settle(&scenario, config, Duration::from_secs(30));
     assert!(after.total_cost() < before);
 }
+
+#[test]
+fn a_start_can_be_cancelled() {
+    let scenario = Scenario::testbed(2, 1, 1).unwrap();
+    let state = tempfile::tempdir().unwrap();
+    let mut config = EmbeddedConfig::new(state.path());
+    // It would take half of this to measure.
+    config.window = Duration::from_secs(40);
+    let cancel = std::sync::Arc::clone(&config.cancel);
+    let began = Instant::now();
+    let canceller = std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_millis(300));
+        cancel.store(true, std::sync::atomic::Ordering::SeqCst);
+    });
+    let error = Embedded::start(&scenario, config.clone()).unwrap_err();
+    canceller.join().unwrap();
+    assert!(error.to_string().contains("cancelled"), "{error}");
+    assert!(began.elapsed() < Duration::from_secs(10));
+    // No agent runs: the directories are free.
+    config.cancel = std::sync::Arc::default();
+    config.window = Duration::from_secs(1);
+    Embedded::start(&scenario, config).unwrap().stop().unwrap();
+}

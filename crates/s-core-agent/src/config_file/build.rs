@@ -16,6 +16,7 @@ use s_core_topology::LocationTable;
 use super::{ConfigFile, ConfigFileError, HypervisorKind, read_text};
 use crate::agent::random_seed;
 use crate::config::{AgentConfig, FlowSettings, Mint};
+use crate::error::AgentError;
 use crate::key_file::{lab_key, read_key_file};
 
 impl ConfigFile {
@@ -40,9 +41,13 @@ impl ConfigFile {
         config.flows = self.flow_settings();
         config.identities = self.identities()?;
         config.mint = self.mint()?;
-        config
-            .check()
-            .map_err(|error| self.problem("the settings", error))?;
+        if let Some(grace) = self.timing.migration_grace {
+            config.migration_grace = grace;
+        }
+        config.check().map_err(|error| match error {
+            AgentError::Setting { setting, problem } => self.problem(setting, problem),
+            other => self.problem("flows", other),
+        })?;
         Ok(config)
     }
 

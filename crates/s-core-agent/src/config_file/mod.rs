@@ -111,7 +111,8 @@ pub struct KeysSection {
     pub accepted: Option<PathBuf>,
 }
 
-/// `[timing]`: the fields of [`Timing`](s_core_proto::Timing), each with its default.
+/// `[timing]`: the fields of [`Timing`](s_core_proto::Timing), each with its default; and how long the agent's end
+/// waits.
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TimingSection {
@@ -127,12 +128,17 @@ pub struct TimingSection {
     /// For a migration.
     #[serde(deserialize_with = "values::seconds")]
     pub migration: Option<Duration>,
-    /// How long room is kept for a VM that does not come.
+    /// How long room is kept for a VM that does not come: at least a tenth longer than a migration, and the
+    /// answers to its requests.
     #[serde(deserialize_with = "values::seconds")]
     pub reservation: Option<Duration>,
     /// How long the token rests with each VM.
     #[serde(deserialize_with = "values::seconds")]
     pub rest: Option<Duration>,
+    /// How long the agent, when told to stop, waits for a migration in flight. Default: as `migration`. Whatever
+    /// stops it must wait longer, as by systemd's `TimeoutStopSec`.
+    #[serde(deserialize_with = "values::seconds")]
+    pub migration_grace: Option<Duration>,
 }
 
 /// `[flows]`: Open vSwitch, and the fields of [`FlowSettings`](crate::FlowSettings), each with its default.
@@ -197,7 +203,8 @@ pub enum HypervisorKind {
 #[serde(deny_unknown_fields, default)]
 pub struct TokenSection {
     /// A file with the VMs of the data centre, an address a line; comments begin with `#`. The agent makes the token
-    /// for them if it has never seen one.
+    /// for them if it has never seen one, which its state directory tells; to replace a token that was lost,
+    /// `dom0-agent --mint` makes one all the same.
     pub mint: Option<PathBuf>,
     /// How long it waits for another's token first. Default: twice the window of `[flows]`.
     #[serde(deserialize_with = "values::seconds")]

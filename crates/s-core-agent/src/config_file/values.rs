@@ -11,8 +11,8 @@ use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 
 use crate::config::Addressing;
 
-/// The longest time that can be configured: a week.
-const LONGEST: f64 = 7.0 * 24.0 * 3600.0;
+/// The longest time that can be configured: a day.
+const LONGEST: f64 = 24.0 * 3600.0;
 
 /// A value written as text.
 pub(super) fn parsed<'de, D, T>(deserializer: D) -> Result<T, D::Error>

@@ -38,6 +38,7 @@ use std::collections::BTreeMap;
 use std::net::TcpListener;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
@@ -78,6 +79,8 @@ pub struct EmbeddedConfig {
     pub window: Duration,
     /// A directory in which each agent makes one to keep its mark in.
     pub state_dir: PathBuf,
+    /// Set from elsewhere, it has [`Embedded::start`] give up.
+    pub cancel: Arc<AtomicBool>,
 }
 
 impl EmbeddedConfig {
@@ -89,6 +92,7 @@ impl EmbeddedConfig {
             migration_cost: MigrationCost::ZERO,
             window: Duration::from_secs(1),
             state_dir: state_dir.into(),
+            cancel: Arc::default(),
         }
     }
 }
@@ -126,11 +130,19 @@ impl Embedded {
             port,
             events,
         };
-        embedded.wait_until_ready(scenario)?;
+        if let Err(error) = embedded.wait_until_ready(scenario, &config.cancel) {
+            // Why it was not ready says more than how it stops.
+            drop(embedded.stop());
+            return Err(error);
+        }
         Ok(embedded)
     }
 
-    fn wait_until_ready(&self, scenario: &Scenario) -> Result<(), EmbeddedError> {
+    fn wait_until_ready(
+        &self,
+        scenario: &Scenario,
+        cancel: &AtomicBool,
+    ) -> Result<(), EmbeddedError> {
         let started = Instant::now();
         for (server, agent) in &self.agents {
             let vms = scenario
@@ -143,6 +155,7 @@ impl Embedded {
                 if status.measured && status.vms.len() == vms {
                     break;
                 }
+                check_not_cancelled(cancel)?;
                 if started.elapsed() > START_DEADLINE {
                     return Err(EmbeddedError::NotReady(*server));
                 }
@@ -205,11 +218,24 @@ impl Embedded {
     ///
     /// [`AgentError::Panicked`].
     pub fn stop(self) -> Result<(), AgentError> {
-        for agent in self.agents.values() {
-            agent.shutdown();
-        }
-        self.agents.into_values().try_for_each(AgentHandle::join)
+        stop(self.agents)
     }
+}
+
+fn stop(agents: BTreeMap<ServerId, AgentHandle>) -> Result<(), AgentError> {
+    for agent in agents.values() {
+        agent.shutdown();
+    }
+    // All are waited for, even after one has failed.
+    let ends: Vec<_> = agents.into_values().map(AgentHandle::join).collect();
+    ends.into_iter().collect()
+}
+
+fn check_not_cancelled(cancel: &AtomicBool) -> Result<(), EmbeddedError> {
+    if cancel.load(Ordering::SeqCst) {
+        return Err(EmbeddedError::Cancelled);
+    }
+    Ok(())
 }
 
 fn free_port(scenario: &Scenario) -> Result<u16, EmbeddedError> {
@@ -234,12 +260,31 @@ fn start_agents(
 ) -> Result<BTreeMap<ServerId, AgentHandle>, EmbeddedError> {
     let mut agents = BTreeMap::new();
     for server in &scenario.servers {
-        let agent = agent_config(scenario, config, server.id, port, told)?;
-        let hypervisor = Arc::new(data_centre.hypervisor(server.id)?);
-        let flows = Box::new(data_centre.flows(server.id)?);
-        agents.insert(server.id, Agent::start(agent, hypervisor, flows)?);
+        match start_agent(scenario, data_centre, config, server.id, port, told) {
+            Ok(agent) => drop(agents.insert(server.id, agent)),
+            Err(error) => {
+                // The next attempt needs their state directories. Why one does not start says more than how others stop.
+                drop(stop(agents));
+                return Err(error);
+            }
+        }
     }
     Ok(agents)
+}
+
+fn start_agent(
+    scenario: &Scenario,
+    data_centre: &DataCentre,
+    config: &EmbeddedConfig,
+    server: ServerId,
+    port: u16,
+    told: &Sender<(ServerId, Event)>,
+) -> Result<AgentHandle, EmbeddedError> {
+    check_not_cancelled(&config.cancel)?;
+    let agent = agent_config(scenario, config, server, port, told)?;
+    let hypervisor = Arc::new(data_centre.hypervisor(server)?);
+    let flows = Box::new(data_centre.flows(server)?);
+    Ok(Agent::start(agent, hypervisor, flows)?)
 }
 
 fn agent_config(
@@ -306,7 +351,35 @@ pub enum EmbeddedError {
     /// The laboratory key cannot be used.
     #[error(transparent)]
     Keyring(#[from] KeyringError),
+    /// [`EmbeddedConfig::cancel`] was set.
+    #[error("cancelled before all agents had started")]
+    Cancelled,
     /// An agent has not measured in time.
     #[error("the agent of {0} does not know its VMs and their rates after {START_DEADLINE:?}")]
     NotReady(ServerId),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::UdpSocket;
+
+    #[test]
+    fn after_a_port_that_is_busy_another_can_be_tried_at_once() {
+        let scenario = Scenario::testbed(3, 1, 1).unwrap();
+        let data_centre = scenario.emulate().unwrap();
+        let state = tempfile::tempdir().unwrap();
+        let config = EmbeddedConfig::new(state.path());
+        let (told, _events) = channel();
+        let start = |port| start_agents(&scenario, &data_centre, &config, port, &told);
+        let busy = UdpSocket::bind((scenario.servers[2].id.addr(), 0)).unwrap();
+        let port = busy.local_addr().unwrap().port();
+        for _ in 0..3 {
+            let error = start(port).unwrap_err();
+            let busy = matches!(error, EmbeddedError::Agent(AgentError::Socket { .. }));
+            assert!(busy, "{error}");
+        }
+        drop(busy);
+        stop(start(port).unwrap()).unwrap();
+    }
 }
