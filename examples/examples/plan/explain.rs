@@ -58,7 +58,7 @@ struct Server {
     verdict: String,
 }
 
-/// Explains the decision of a VM, as the rules and [`find`] have it.
+/// Explains what a VM would do by these rules, and what the plan does with it.
 pub(crate) fn explain<'a>(
     snapshot: &'a Snapshot,
     vm: VmIndex,
