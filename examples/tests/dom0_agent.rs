@@ -5,6 +5,7 @@
 )]
 
 use std::fs::{self, Permissions};
+use std::io::{BufRead as _, BufReader, Read as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -98,6 +99,66 @@ fn the_embedded_data_centre_settles_and_its_files_agree() {
 }
 
 #[test]
+fn results_are_replaced_and_nothing_else_even_when_nobody_reads_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("run");
+    let run = |seed: &str| {
+        let mut demo = Command::new(program())
+            .args(["--servers", "2", "--vms", "1", "--seed", seed, "--out"])
+            .arg(&out)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        drop(demo.stdout.take());
+        demo.wait_with_output().unwrap()
+    };
+    let summary = || fs::read_to_string(out.join("summary.json")).unwrap();
+    for seed in ["1", "2"] {
+        let output = run(seed);
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        assert!(summary().contains(&format!("\"seed\": {seed}")));
+    }
+    let old = summary();
+    let after = out.join("snapshot-after");
+    fs::remove_dir_all(&after).unwrap();
+    fs::create_dir(&after).unwrap();
+    fs::write(after.join("diary.txt"), "dear").unwrap();
+    let began = Instant::now();
+    let output = run("3");
+    assert_eq!(output.status.code(), Some(1));
+    let said = text(&output.stderr);
+    assert!(said.contains("snapshot-after"), "{said}");
+    assert!(began.elapsed() < Duration::from_secs(1), "it ran first");
+    assert_eq!(summary(), old);
+}
+
+#[test]
+fn the_embedded_data_centre_ends_when_told_while_it_starts() {
+    let temporary = tempfile::tempdir().unwrap();
+    for signal in [Signal::INT, Signal::TERM] {
+        let mut demo = Command::new(program())
+            .args(["--servers", "32"])
+            .env("TMPDIR", temporary.path())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        // The first words are said before it starts.
+        let mut stdout = BufReader::new(demo.stdout.take().unwrap());
+        stdout.read_line(&mut String::new()).unwrap();
+        let told = Instant::now();
+        let pid = Pid::from_raw(i32::try_from(demo.id()).unwrap()).unwrap();
+        kill_process(pid, signal).unwrap();
+        let mut said = String::new();
+        stdout.read_to_string(&mut said).unwrap();
+        assert_eq!(demo.wait().unwrap().code(), Some(0));
+        assert!(said.contains("before it began"), "{said}");
+        assert!(told.elapsed() < Duration::from_secs(3));
+    }
+    assert_eq!(fs::read_dir(temporary.path()).unwrap().count(), 0);
+}
+
+#[test]
 fn calls_that_are_wrong() {
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("diary.txt"), "dear").unwrap();
@@ -114,10 +175,11 @@ fn calls_that_are_wrong() {
     check(&["--policy", "best"], 2, "round-robin");
     check(&["--target-choice", "worst"], 2, "first-fit");
     check(&["--migration-cost", "-1"], 2, "");
-    check(&["--migration-cost", "120%"], 2, "between 0 and 1");
+    check(&["--migration-cost", "120%"], 2, "from 0 % to 100 %");
     check(&["--colour"], 2, "--colour");
     check(&["--config", "x", "--vms", "2"], 2, "--config");
     check(&["--out", foreign], 1, "name another");
+    check(&["--mint"], 2, "--config");
     check(&["--config", "/none"], 1, "/none: cannot be read");
     check(&["check-config", "/none"], 1, "/none: cannot be read");
     check(
@@ -244,4 +306,37 @@ fn sigterm_and_sigint_end_the_agent_of_a_host() {
         );
         assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
     }
+}
+
+#[test]
+fn a_lost_token_is_made_again_only_when_asked_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = host(
+        dir.path(),
+        "port = 4798\n[token]\nmint = \"vms\"\ndelay = 0.1",
+    );
+    fs::write(dir.path().join("vms"), "10.1.0.1\n10.1.0.2\n").unwrap();
+    let mark = dir.path().join("state/mark");
+    // Runs an agent until it has stored another mark, or for a second; says whether it has.
+    let run = |args: &[&str]| {
+        let before = fs::read(&mark).ok();
+        let mut agent = Command::new(program())
+            .args(["--config", config.to_str().unwrap()])
+            .args(args)
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let began = Instant::now();
+        let changed = || fs::read(&mark).ok() != before;
+        while !changed() && began.elapsed() < Duration::from_secs(1) {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        let pid = Pid::from_raw(i32::try_from(agent.id()).unwrap()).unwrap();
+        kill_process(pid, Signal::TERM).unwrap();
+        agent.wait().unwrap();
+        changed()
+    };
+    assert!(run(&[]), "the first token");
+    assert!(!run(&[]), "a token may be on its way");
+    assert!(run(&["--mint"]), "the token was lost");
 }

@@ -1,12 +1,16 @@
 //! The embedded data centre: runs until its cost has settled.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use s_core_agent::embedded::{Account, Embedded, EmbeddedConfig, Scenario, Settling};
+use s_core_agent::embedded::{
+    Account, Embedded, EmbeddedConfig, EmbeddedError, Scenario, Settling,
+};
 use s_core_agent::{Event, on_termination};
 use s_core_examples::Failure;
+use s_core_examples::cli::print;
 use s_core_proto::Report;
 
 use crate::args::DemoArgs;
@@ -21,17 +25,20 @@ const LOOK: Duration = Duration::from_millis(100);
 pub(crate) fn run(args: &DemoArgs) -> Result<(), Failure> {
     let scenario = Scenario::testbed(args.servers, args.vms, args.seed).map_err(Failure::usage)?;
     let mut record = Record::new(&scenario, args)?;
+    let state = tempfile::Builder::new().prefix("s-core-").tempdir()?;
     let stop = Arc::new(AtomicBool::new(false));
-    let told = Arc::clone(&stop);
-    on_termination(move |_| told.store(true, Ordering::SeqCst))?;
+    end_when_told(Arc::clone(&stop), state.path().to_owned())?;
 
     let mut view = View::new(&scenario, args);
-    let state = StateDir::new()?;
-    let mut config = EmbeddedConfig::new(&state.0);
+    let mut config = EmbeddedConfig::new(state.path());
     config.policy = args.policy;
     config.target_choice = args.target_choice.into();
     config.migration_cost = args.migration_cost;
-    let embedded = Embedded::start(&scenario, config)?;
+    config.cancel = Arc::clone(&stop);
+    let embedded = match Embedded::start(&scenario, config) {
+        Err(EmbeddedError::Cancelled) => return print("Stopped before it began.\n"),
+        started => started?,
+    };
     view.started(embedded.port());
     let computed_before = embedded.cpu_time();
     embedded.mint()?;
@@ -85,22 +92,15 @@ fn watch(
     Ok(false)
 }
 
-/// A directory for the agents' marks that goes away with the program.
-struct StateDir(std::path::PathBuf);
-
-impl StateDir {
-    fn new() -> Result<Self, Failure> {
-        let name = format!("s-core-dom0-agent-{}", std::process::id());
-        let path = std::env::temp_dir().join(name);
-        std::fs::create_dir(&path)
-            .map_err(|error| Failure::failed(format!("cannot make {}: {error}", path.display())))?;
-        Ok(Self(path))
-    }
-}
-
-impl Drop for StateDir {
-    fn drop(&mut self) {
-        // What is left of it holds nothing of value.
-        drop(std::fs::remove_dir_all(&self.0));
-    }
+/// Sets `stop` on the first SIGINT or SIGTERM; ends the program on the second.
+fn end_when_told(stop: Arc<AtomicBool>, state: PathBuf) -> Result<(), Failure> {
+    let told = move |count| {
+        if count > 1 {
+            // What is left of it holds nothing of value.
+            drop(std::fs::remove_dir_all(&state));
+            std::process::exit(1);
+        }
+        stop.store(true, Ordering::SeqCst);
+    };
+    Ok(on_termination(told)?)
 }

@@ -1,15 +1,22 @@
 //! The agent of a real host.
 
 use std::path::Path;
-use std::sync::mpsc::channel;
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::time::{Duration, Instant};
 
-use s_core_agent::{Agent, AgentConfig, ConfigFile, Observation, observe, on_termination};
+use s_core_agent::{
+    Agent, AgentConfig, AgentHandle, ConfigFile, Mint, Observation, observe, on_termination,
+};
 use s_core_examples::Failure;
 use s_core_examples::cli::print;
 use s_core_model::{Capacity, Levels as _, Placement};
 use s_core_sim::snapshot::{ServerEntry, Settings, Snapshot, TrafficEntry, VmEntry};
+use s_core_token::Mark;
 
 use crate::servers;
+
+/// How often to look whether the agent has ended by itself.
+const LOOK: Duration = Duration::from_millis(200);
 
 /// Everything that can be told about a configuration without asking the hypervisor or the switch.
 fn load(path: &Path) -> Result<(ConfigFile, AgentConfig), Failure> {
@@ -34,8 +41,17 @@ pub(crate) fn check(path: &Path) -> Result<(), Failure> {
 }
 
 /// Runs until SIGTERM or SIGINT; a second one does not wait for a migration in flight.
-pub(crate) fn serve(path: &Path) -> Result<(), Failure> {
-    let (file, config) = load(path)?;
+///
+/// With `mint` it makes a token although there was one before.
+pub(crate) fn serve(path: &Path, mint: bool) -> Result<(), Failure> {
+    let (file, mut config) = load(path)?;
+    let mut mint = mint
+        .then(|| {
+            let missing = "--mint: token.mint is missing; name there a file with the VMs";
+            let mint = config.mint.take();
+            mint.ok_or_else(|| Failure::failed(format!("{}: {missing}", path.display())))
+        })
+        .transpose()?;
     let (told, ends) = channel();
     on_termination(move |count| {
         if count > 1 {
@@ -45,16 +61,28 @@ pub(crate) fn serve(path: &Path) -> Result<(), Failure> {
         let _ = told.send(());
     })?;
     let agent = Agent::start(config, file.hypervisor()?, file.flow_source())?;
+    let (began, mark) = (Instant::now(), agent.status()?.mark);
     while !agent.is_finished() {
-        if ends
-            .recv_timeout(std::time::Duration::from_millis(200))
-            .is_ok()
-        {
+        if ends.recv_timeout(LOOK) != Err(RecvTimeoutError::Timeout) {
             agent.shutdown();
             break;
         }
+        if let Some(mint) = mint.take_if(|mint| mint.delay <= began.elapsed()) {
+            mint_again(&agent, mint, mark)?;
+        }
     }
     Ok(agent.join()?)
+}
+
+/// Makes a token, unless one has passed since the highest mark was `mark`.
+fn mint_again(agent: &AgentHandle, mint: Mint, mark: Mark) -> Result<(), Failure> {
+    let seen = agent.status()?.mark;
+    if seen == mark {
+        agent.mint(mint.vms)?;
+    } else {
+        tracing::warn!(mark = %seen, "a token was seen, so it is not lost; none is made");
+    }
+    Ok(())
 }
 
 pub(crate) fn capture(path: &Path, out: &Path) -> Result<(), Failure> {

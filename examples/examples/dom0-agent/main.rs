@@ -29,7 +29,7 @@ fn main() -> ExitCode {
             }
             (None, Some(config)) => {
                 log("info")?;
-                host::serve(&config)
+                host::serve(&config, cli.mint)
             }
             (None, None) => {
                 log("error")?;

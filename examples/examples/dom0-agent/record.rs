@@ -1,17 +1,22 @@
 //! What `--out` writes: the result, and snapshots before and after.
 
+use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use s_core_agent::Event;
 use s_core_agent::embedded::{Account, Scenario};
 use s_core_examples::Failure;
+use s_core_examples::cli::print;
 use s_core_model::{MigrationCost, Placement};
 use s_core_proto::Report;
-use s_core_sim::result::{MigrationRow, ResultDir, RunResult, Summary};
+use s_core_sim::result::{MigrationRow, ResultDir, RunResult, SUMMARY_FILE, Summary};
 use s_core_sim::snapshot::{ServerEntry, Settings, Snapshot, TrafficEntry, VmEntry};
 
 use crate::args::DemoArgs;
+
+const BEFORE: &str = "snapshot-before";
+const AFTER: &str = "snapshot-after";
 
 /// Keeps what happens for the files of `--out`.
 pub(crate) struct Record {
@@ -22,10 +27,12 @@ pub(crate) struct Record {
 }
 
 impl Record {
-    /// Looks whether the directory may be written, before anything runs.
+    /// Looks whether the directory and those in it may be written, before anything runs.
     pub(crate) fn new(scenario: &Scenario, args: &DemoArgs) -> Result<Self, Failure> {
         let out = args.out.as_ref().map(|path| {
             let dir = ResultDir::new(path)?;
+            Snapshot::check_target(path.join(BEFORE))?;
+            Snapshot::check_target(path.join(AFTER))?;
             Ok::<_, Failure>((dir, path.clone()))
         });
         let cost = Account::new(scenario).total_cost();
@@ -92,11 +99,15 @@ impl Record {
         };
         let before = Account::new(scenario);
         let snapshot = |account| snapshot(scenario, account, self.migration_cost);
+        // A summary says that everything is there and of one run: an old one goes first, the new one comes last.
+        match std::fs::remove_file(path.join(SUMMARY_FILE)) {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error.into()),
+            Ok(()) | Err(_) => {}
+        }
+        snapshot(&before)?.write(path.join(BEFORE))?;
+        snapshot(account)?.write(path.join(AFTER))?;
         dir.write(&result)?;
-        snapshot(&before)?.write(path.join("snapshot-before"))?;
-        snapshot(account)?.write(path.join("snapshot-after"))?;
-        println!("Written to {}.", path.display());
-        Ok(())
+        print(&format!("Written to {}.\n", path.display()))
     }
 }
 

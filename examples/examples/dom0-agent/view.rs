@@ -18,10 +18,14 @@ const FRAME: Duration = Duration::from_millis(50);
 const BAR_WIDTH: usize = 40;
 const SPARKS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 const SPARKLINE_WIDTH: usize = 48;
-/// Lines of news below the picture.
+/// Lines of news below the picture, at most.
 const NEWS: usize = 8;
-/// Servers shown with their VMs.
+/// Servers shown with their VMs, at most.
 const SHOWN_SERVERS: usize = 16;
+/// Lines of the picture that are neither servers nor news.
+const FIXED_LINES: usize = 6;
+/// Rows and columns of a terminal that does not tell.
+const USUAL_SIZE: (usize, usize) = (24, 80);
 
 pub(crate) struct View {
     began: Instant,
@@ -232,7 +236,9 @@ impl View {
         if !at_last && picture.drawn.is_some_and(|drawn| drawn.elapsed() < FRAME) {
             return;
         }
-        let lines = self.lines(account, picture);
+        let (rows, columns) = terminal_size();
+        // The cursor stands in the row below.
+        let lines = self.lines(account, picture, rows.saturating_sub(1));
         let up = picture.height;
         let mut frame = String::new();
         if up > 0 {
@@ -240,8 +246,7 @@ impl View {
             let _ = write!(frame, "\x1b[{up}A");
         }
         for line in &lines {
-            // Without wrapping, so that a narrow terminal keeps the number of lines.
-            let _ = writeln!(frame, "\x1b[?7l{line}\x1b[K\x1b[?7h");
+            let _ = writeln!(frame, "\x1b[2K{}", clip(line, columns));
         }
         frame += "\x1b[J";
         show(&frame);
@@ -251,7 +256,12 @@ impl View {
         }
     }
 
-    fn lines(&self, account: &Account, picture: &Picture) -> Vec<String> {
+    /// The picture in at most `height` lines.
+    fn lines(&self, account: &Account, picture: &Picture, height: usize) -> Vec<String> {
+        let room = height.saturating_sub(FIXED_LINES);
+        let servers = self.places.len().min(SHOWN_SERVERS + 1);
+        let news = picture.news.len();
+        let news = news.min(room.saturating_sub(servers).max(room / 3));
         let cost = account.total_cost();
         let mut lines = vec![
             String::new(),
@@ -270,19 +280,21 @@ impl View {
             ),
             String::new(),
         ];
-        lines.extend(self.placement(account));
+        lines.extend(self.placement(account, room - news));
         lines.push(String::new());
         lines.extend(
             picture
                 .news
                 .iter()
+                .skip(picture.news.len() - news)
                 .map(|line| format!("  \x1b[2m{line}\x1b[0m")),
         );
+        lines.truncate(height);
         lines
     }
 
-    /// A line per server with its VMs, the token's holder highlighted.
-    fn placement(&self, account: &Account) -> Vec<String> {
+    /// A line per server with its VMs, the token's holder highlighted; at most `height` lines.
+    fn placement(&self, account: &Account, height: usize) -> Vec<String> {
         let allocation = account.allocation();
         let mut vms: BTreeMap<ServerId, Vec<VmId>> = BTreeMap::new();
         for vm in allocation.vms() {
@@ -299,13 +311,41 @@ impl View {
             });
             format!("  {place:<26} {}", here.collect::<Vec<_>>().join(" "))
         };
-        let mut lines: Vec<_> = self.places.iter().take(SHOWN_SERVERS).map(line).collect();
-        if self.places.len() > SHOWN_SERVERS {
-            let more = self.places.len() - SHOWN_SERVERS;
-            lines.push(format!("  … and {more} more servers"));
+        let all = self.places.len();
+        // One line says how many more there are.
+        let shown = if all <= height.min(SHOWN_SERVERS) {
+            all
+        } else {
+            height.saturating_sub(1).min(SHOWN_SERVERS)
+        };
+        let mut lines: Vec<_> = self.places.iter().take(shown).map(line).collect();
+        if all > shown {
+            lines.push(format!("  … and {} more servers", all - shown));
         }
         lines
     }
+}
+
+/// How many rows and columns the terminal has.
+fn terminal_size() -> (usize, usize) {
+    match rustix::termios::tcgetwinsize(std::io::stdout()) {
+        Ok(size) if size.ws_row > 0 && size.ws_col > 0 => (size.ws_row.into(), size.ws_col.into()),
+        _ => USUAL_SIZE,
+    }
+}
+
+/// The first `columns` characters of a line; escape sequences, which take no room, are all kept.
+fn clip(line: &str, columns: usize) -> String {
+    let (mut width, mut escape) = (0, false);
+    line.chars()
+        .filter(|char| {
+            let visible = !escape && *char != '\x1b';
+            // Only colours are in lines; their sequences end with an m.
+            escape = !visible && *char != 'm';
+            width += usize::from(visible);
+            !visible || width <= columns
+        })
+        .collect()
 }
 
 /// A bar of `width` characters for `whole`.
