@@ -24,7 +24,8 @@ const SHORTEST: Duration = Duration::from_millis(1);
 
 /// The settings of an agent.
 ///
-/// Times are from 1 ms to a day, except where 0 is said to do. Every agent of a cluster needs the same cost model, policy, cluster, key and port.
+/// Times are from 1 ms to a day, except where 0 is said to do. Every agent of a cluster needs the same cost model,
+/// policy, cluster, key and port.
 #[derive(Clone, Debug)]
 pub struct AgentConfig {
     /// What its node is told: this server, the cost model, the policy.
