@@ -53,7 +53,7 @@ pub struct AgentConfig {
     pub identities: BTreeMap<MacAddr, VmId>,
     /// Whether this agent makes the token.
     pub mint: Option<Mint>,
-    /// How long [`shutdown`](crate::AgentHandle::shutdown) waits for a migration in flight; 0 does. Default:
+    /// How long [`shutdown`](crate::AgentHandle::shutdown) waits for a migration in flight and for the token to be taken by another server; 0 does not. Default:
     /// as long as the node gives a migration, as one that is given up may leave the VM on either server.
     pub migration_grace: Duration,
     /// Who is told what happens.
@@ -210,15 +210,15 @@ impl Default for FlowSettings {
 /// Bounds on what the network may take of an agent's memory and time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NetworkLimits {
-    /// The most TCP connections at a time. When all are taken and one more comes, the one goes that matters
-    /// least: first those from addresses that are no server's, then those that have delivered no
-    /// authenticated frame, then the oldest. Default 64.
+    /// The most TCP connections at a time. When all are taken and one more comes, one goes: of the addresses
+    /// that are no server's first, then of the address with the most connections, its oldest. Default 64.
     pub connections: usize,
     /// How long a connection may be silent. Default 5 s.
     pub idle: Duration,
     /// How long a frame may take from its first byte to its last, and a connection to its first frame. Default 30 s.
     pub whole_frame: Duration,
-    /// How long it may take to deliver a token to another server, connection included. Default 10 s.
+    /// How long it may take to deliver a token to another server, connection included; never longer than it
+    /// is waited for to be acknowledged. Default 10 s.
     pub delivery: Duration,
     /// The most datagrams per second that ask all servers for VMs; what is beyond is not sent. A second's
     /// worth may go at once. Default 20,000.

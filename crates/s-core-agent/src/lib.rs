@@ -65,8 +65,8 @@
 //! # What it does not do
 //!
 //! It sets up no flow rules and no interception of packets to VMs, rotates no logs (it uses `tracing`; the program
-//! brings the subscriber), and does not yet find a token again that was lost: one that the agent holds when it is
-//! stopped is gone. It runs on Unix only.
+//! brings the subscriber), and does not yet find a token again that was lost in a crash. An agent that is stopped
+//! hands the token that it holds to another server first, if one takes it in time. It runs on Unix only.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod agent;

@@ -312,6 +312,8 @@ fn agent_config(
         config.state_dir.join(server.to_string()),
     );
     agent.port = port;
+    // All of them stop together: there is nobody to give the token to.
+    agent.migration_grace = Duration::from_millis(500);
     agent.flows = FlowSettings {
         interval: config.window / 10,
         window: config.window,

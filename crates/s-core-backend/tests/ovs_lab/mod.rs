@@ -4,6 +4,8 @@
 //! address 10.9.0.n and the MAC address 02:00:0a:09:00:0n. Counters are compared with frames, so the
 //! VMs speak no IPv6, and the kernel does not merge their segments.
 
+#![allow(dead_code, reason = "each test uses its part of the laboratory")]
+
 pub(crate) mod traffic;
 
 use std::fs::{self, File};
