@@ -53,8 +53,9 @@ pub struct AgentConfig {
     pub identities: BTreeMap<MacAddr, VmId>,
     /// Whether this agent makes the token.
     pub mint: Option<Mint>,
-    /// How long [`shutdown`](crate::AgentHandle::shutdown) waits for a migration in flight and for the token to be taken by another server; 0 does not. Default:
-    /// as long as the node gives a migration, as one that is given up may leave the VM on either server.
+    /// How long [`shutdown`](crate::AgentHandle::shutdown) waits at most for a migration in flight, and for
+    /// another server to take the token. Default: as long as the node gives a migration, as one that is given
+    /// up may leave the VM on either server.
     pub migration_grace: Duration,
     /// Who is told what happens.
     pub observer: Option<Observer>,
