@@ -137,13 +137,12 @@ impl View {
                     picture.costs.push(cost);
                 }
                 Some(format!(
-                    "{} moves from {} to {}: gain {}, cost {} {}",
+                    "{} moves from {} to {}: gain {}, cost {}",
                     self.name(*vm),
                     self.place(*source),
                     self.place(*target),
                     si(gain.unwrap_or_default()),
                     si(cost),
-                    bar(cost, self.initial_cost, BAR_WIDTH / 2),
                 ))
             }
             Event::Node(Report::Stayed { vm, why }) => {
@@ -226,8 +225,12 @@ impl View {
             .unwrap_or_else(|| vm.to_string())
     }
 
-    fn place(&self, server: ServerId) -> &str {
-        self.places.get(&server).map_or("?", String::as_str)
+    /// A server in a line of news: where it stands is in the picture, if there is one.
+    fn place(&self, server: ServerId) -> String {
+        match self.places.get(&server) {
+            Some(place) if self.picture.is_none() => place.clone(),
+            _ => server.to_string(),
+        }
     }
 
     /// Draws the picture over the last one, if it is time.
