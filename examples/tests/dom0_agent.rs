@@ -231,20 +231,32 @@ fn a_configuration_is_checked() {
     let config = host(dir.path(), "");
     let servers = dir.path().join("servers.csv");
     for (rows, wanted) in [
-        ("server,place\n127.80.0.1,a1/r1\n", "location"),
-        ("server,location\n127.80.0.2,a1/r1\n", "add it there"),
-        ("server,location\nhost1,a1/r1\n", "servers.csv:2: "),
         (
-            "server,location\n127.80.0.1,a1/r1\n127.80.0.2,a1\n",
-            "components",
+            "server,place,vm_slots,memory_mib\n127.80.0.1,a1/r1,2,9\n",
+            "servers.csv:1: ",
         ),
-        ("server,location\n127.80.0.1,a1/r1/s1\n", "link_weights"),
+        (
+            "server,location,vm_slots,memory_mib\n127.80.0.2,a1/r1,2,9\n",
+            "add it there",
+        ),
+        (
+            "server,location,vm_slots,memory_mib\nhost1,a1/r1,2,9\n",
+            "servers.csv:2: ",
+        ),
+        (
+            "server,location,vm_slots,memory_mib\n127.80.0.1,a1/r1,2,9\n# racks\n127.80.0.2,a1,2,9\n",
+            "servers.csv:4: ",
+        ),
+        (
+            "server,location,vm_slots,memory_mib\n127.80.0.1,a1/r1/s1,2,9\n",
+            "link_weights",
+        ),
     ] {
         fs::write(&servers, rows).unwrap();
         check(&config, 1, wanted);
     }
     fs::remove_file(&servers).unwrap();
-    check(&config, 1, "servers.csv: cannot be read");
+    check(&config, 1, "servers.csv: ");
     let config = host(dir.path(), "");
     fs::set_permissions(dir.path().join("key"), Permissions::from_mode(0o640)).unwrap();
     check(&config, 1, "chmod 600");

@@ -33,7 +33,7 @@ pub enum AgentError {
     },
     /// A socket cannot be opened.
     #[error(
-        "cannot open the {protocol} socket {address}: {source}; is the address this host's, and no other agent running?"
+        "cannot open the {protocol} socket {address}: is the address this host's, and no other agent running?"
     )]
     Socket {
         /// `UDP` or `TCP`.

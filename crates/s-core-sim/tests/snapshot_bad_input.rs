@@ -106,7 +106,7 @@ fn bad_settings() {
     );
     check(
         "link_weights = [1, 2]\n\nmigration_cost = -1\n",
-        "data-centre.toml:3: Absolute(-1.0) is not a migration cost: an absolute cost is finite and not negative, a relative one is between 0 and 1",
+        "data-centre.toml:3: -1 is not a migration cost: an absolute cost is finite and not negative, a relative one is from 0 % to 100 %",
     );
     check(
         "link_weights = [1, 2]\nlimits = { min_gain = inf }\n",
@@ -319,7 +319,7 @@ fn bad_traffic() {
         "10.1.0.1,::1,1",
         "traffic.csv:4: vm_b \"::1\" is not an IPv4 address like 10.0.0.1",
     );
-    let rate = "is not a rate: bytes per second are finite and not negative";
+    let rate = "is not a rate: bytes per second are finite, not negative and at most 1e18";
     check("10.1.0.1,10.1.0.2,-1", &format!("traffic.csv:4: -1 {rate}"));
     check(
         "10.1.0.1,10.1.0.2,inf",

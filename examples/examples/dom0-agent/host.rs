@@ -10,10 +10,10 @@ use s_core_agent::{
 use s_core_examples::Failure;
 use s_core_examples::cli::print;
 use s_core_model::{Capacity, Levels as _, Placement};
-use s_core_sim::snapshot::{ServerEntry, Settings, Snapshot, TrafficEntry, VmEntry};
+use s_core_sim::snapshot::{
+    ServerEntry, Settings, Snapshot, TrafficEntry, VmEntry, read_locations,
+};
 use s_core_token::Mark;
-
-use crate::servers;
 
 /// How often to look whether the agent has ended by itself.
 const LOOK: Duration = Duration::from_millis(200);
@@ -21,7 +21,7 @@ const LOOK: Duration = Duration::from_millis(200);
 /// Everything that can be told about a configuration without asking the hypervisor or the switch.
 fn load(path: &Path) -> Result<(ConfigFile, AgentConfig), Failure> {
     let file = ConfigFile::read(path)?;
-    let locations = servers::read(&file.servers_file())?;
+    let locations = read_locations(file.servers_file())?;
     if locations.index_of(file.server).is_none() {
         return Err(Failure::failed(format!(
             "{}: server: {} is not in {}; add it there with its location",

@@ -4,9 +4,9 @@ mod args;
 mod demo;
 mod host;
 mod record;
-mod servers;
 mod view;
 
+use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
 use clap::Parser as _;
@@ -48,6 +48,7 @@ fn log(default: &str) -> Result<(), Failure> {
     };
     tracing_subscriber::fmt()
         .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none())
         .with_writer(std::io::stderr)
         .init();
     Ok(())

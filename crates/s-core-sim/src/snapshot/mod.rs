@@ -205,3 +205,12 @@ impl Snapshot {
             .expect("there is a weight for every level")
     }
 }
+
+/// Reads the locations in a `servers.csv` that stands alone, as an agent's configuration names one.
+///
+/// # Errors
+///
+/// [`SnapshotError`] with file and line, as for a whole snapshot.
+pub fn read_locations(path: impl AsRef<Path>) -> Result<LocationTable, SnapshotError> {
+    read::read_locations(path.as_ref())
+}

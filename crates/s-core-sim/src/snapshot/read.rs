@@ -4,6 +4,7 @@ use std::path::Path;
 use std::str::FromStr;
 
 use s_core_model::{Capacity, Placement, Rate};
+use s_core_topology::LocationTable;
 
 use super::build::{Place, build};
 use super::error::{Problem, SnapshotError};
@@ -16,10 +17,17 @@ const COUNT: &str = "a whole number from 0 to 4294967295";
 const LARGE_COUNT: &str = "a whole number from 0 to 18446744073709551615";
 const NUMBER: &str = "a number like 1250.5";
 
+const SERVER_COLUMNS: [&str; 4] = ["server", "location", "vm_slots", "memory_mib"];
+
+pub(super) fn read_locations(path: &Path) -> Result<LocationTable, SnapshotError> {
+    let (file, servers) = Table::read(path.to_owned(), SERVER_COLUMNS, server)?;
+    LocationTable::new(servers.iter().map(|s| (s.server, &s.location)))
+        .map_err(|error| file.error(error.entry(), error.into()))
+}
+
 pub(super) fn read(dir: &Path) -> Result<Snapshot, SnapshotError> {
     let (settings_file, settings) = SettingsFile::read(dir)?;
-    let columns = ["server", "location", "vm_slots", "memory_mib"];
-    let (servers_file, servers) = Table::read(dir.join(SERVERS_FILE), columns, server)?;
+    let (servers_file, servers) = Table::read(dir.join(SERVERS_FILE), SERVER_COLUMNS, server)?;
     let columns = ["vm", "server", "memory_mib", "name"];
     let (vms_file, vms) = Table::read(dir.join(VMS_FILE), columns, vm)?;
     let columns = ["vm_a", "vm_b", "bytes_per_second"];
