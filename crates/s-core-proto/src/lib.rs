@@ -8,8 +8,8 @@
 //! ```
 //! use std::sync::Arc;
 //! use s_core_model::{Capacity, CostModel, LinkWeights, Rate, ServerId, VmId};
-//! use s_core_proto::{Action, Config, Input, Instant, Node, Report, WhyStayed};
-//! use s_core_token::{Mark, PolicyKind};
+//! use s_core_proto::{Action, Config, Input, Instant, Durable, Node, Report, WhyStayed};
+//! use s_core_token::PolicyKind;
 //! # use s_core_model::{Level, Levels, ServerIndex};
 //! # struct Racks;
 //! # impl Levels for Racks {
@@ -24,7 +24,7 @@
 //! let (here, vm) = (ServerId::new(1), VmId::new(10));
 //! let model = CostModel::new(LinkWeights::new([1.0])?, Racks)?;
 //! let config = Config::new(here, model, Arc::from(PolicyKind::Distributed.build()));
-//! let mut node = Node::new(Arc::new(config), Mark::default())?;
+//! let mut node = Node::new(Arc::new(config), Durable::default())?;
 //!
 //! // A driver: tell the node what happened, do what it asks for, tell it the answers.
 //! let mut inputs = vec![
@@ -83,9 +83,9 @@ mod time;
 pub mod wire;
 
 pub use decision::{Candidate, Evaluation, TargetChoice, UnknownTargetChoice};
-pub use message::{CapacityAnswer, Demand, Message, QueryId, TokenVerdict};
+pub use message::{Arrival, CapacityAnswer, Demand, Message, QueryId, TokenVerdict};
 pub use node::{
-    Action, BadToken, Bounds, Config, Destination, Input, Node, Outcome, Report, TimerKind, Timing,
-    UnknownServer, WhySkipped, WhyStayed,
+    Action, BadToken, Bounds, Config, Destination, Durable, Input, Node, OpenMigration, Outcome,
+    Report, TimerKind, Timing, UnknownServer, WhySkipped, WhyStayed,
 };
 pub use time::Instant;

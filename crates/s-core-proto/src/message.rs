@@ -77,6 +77,64 @@ pub enum Message {
         /// What the receiver did with it.
         verdict: TokenVerdict,
     },
+    /// To the predecessor, which keeps a copy (rule R5): the token is still here.
+    KeepAlive {
+        /// The mark under which the predecessor handed it over.
+        mark: Mark,
+        /// The mark under which it is held now.
+        current: Mark,
+    },
+    /// From the predecessor, which has heard nothing for long (rule R5): where is the token?
+    CustodyRequest {
+        /// The mark under which it was handed over.
+        mark: Mark,
+        /// The highest mark that the predecessor has seen.
+        highest: Mark,
+        /// The VM that it was handed to.
+        vm: VmId,
+    },
+    /// To all servers: the token lives, or a new one was made.
+    Beacon {
+        /// A mark under which it was held; never one that is on its way.
+        mark: Mark,
+        /// Its round.
+        round: u32,
+    },
+    /// To all servers, from one that has heard of no token for long: may a new one be made?
+    Claim {
+        /// The highest mark that the sender has seen.
+        mark: Mark,
+        /// The round of the last token that it had.
+        round: u32,
+    },
+    /// The receiver's mark is not the highest: this one was seen.
+    Yield {
+        /// The highest mark that the sender has seen.
+        mark: Mark,
+    },
+    /// The answer of a server that the token passes by: give this VM a slot.
+    Join {
+        /// A VM that runs on the sender.
+        vm: VmId,
+    },
+    /// To the target of a migration of unknown outcome: what became of it?
+    OutcomeRequest {
+        /// Comes back in the answer.
+        query: QueryId,
+        /// The mark under which room was reserved.
+        mark: Mark,
+        /// The VM.
+        vm: VmId,
+    },
+    /// What the target of a migration knows.
+    OutcomeResponse {
+        /// The request's number.
+        query: QueryId,
+        /// The VM.
+        vm: VmId,
+        /// Whether it is there.
+        arrival: Arrival,
+    },
 }
 
 /// A VM that a server is asked to make room for.
@@ -106,10 +164,23 @@ pub enum TokenVerdict {
     Accepted,
     /// The mark is not above the highest that the server has seen (rule R4); that mark.
     Stale(Mark),
+    /// It held the token under this mark or a later one of the epoch, and another server has taken it since.
+    HandedOn,
     /// The VM that the token is addressed to does not run here.
     NotHosted,
     /// The token's form is wrong; trying again with the same bytes is of no use.
     Malformed,
+}
+
+/// What the target of a migration knows of the VM.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Arrival {
+    /// It runs there.
+    Hosted,
+    /// It is arriving.
+    Arriving,
+    /// It is not there, and will not be admitted any more under this mark.
+    Absent,
 }
 
 impl Message {
@@ -121,18 +192,35 @@ impl Message {
     /// The highest mark that the message carries outside of a token.
     pub(crate) fn highest_mark(&self) -> Option<Mark> {
         match self {
-            Self::CapacityRequest { mark, .. } | Self::Release { mark, .. } => Some(*mark),
+            Self::CapacityRequest { mark, .. }
+            | Self::Release { mark, .. }
+            | Self::Beacon { mark, .. }
+            | Self::Claim { mark, .. }
+            | Self::Yield { mark }
+            | Self::OutcomeRequest { mark, .. } => Some(*mark),
+            Self::KeepAlive {
+                mark,
+                current: other,
+            }
+            | Self::CustodyRequest {
+                mark,
+                highest: other,
+                ..
+            }
+            | Self::TokenAck {
+                mark,
+                verdict: TokenVerdict::Stale(other),
+            } => Some(*mark.max(other)),
+            Self::TokenAck { mark, .. } => Some(*mark),
             Self::CapacityResponse { answer, .. } => match answer {
                 CapacityAnswer::Stale(highest) => Some(*highest),
                 CapacityAnswer::Reserved | CapacityAnswer::Full(_) => None,
             },
-            Self::TokenAck { mark, verdict } => match verdict {
-                TokenVerdict::Stale(highest) => Some(*mark.max(highest)),
-                TokenVerdict::Accepted | TokenVerdict::NotHosted | TokenVerdict::Malformed => {
-                    Some(*mark)
-                }
-            },
-            Self::LocationRequest { .. } | Self::LocationResponse { .. } | Self::Token(_) => None,
+            Self::LocationRequest { .. }
+            | Self::LocationResponse { .. }
+            | Self::Token(_)
+            | Self::Join { .. }
+            | Self::OutcomeResponse { .. } => None,
         }
     }
 }

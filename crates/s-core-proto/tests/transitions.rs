@@ -6,20 +6,20 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use common::lead::{
-    FAR, HERE, Lead, THIRD, ack, asked_location, first_mark, holder_and_mark, sends, token,
+    FAR, HERE, Lead, THIRD, ack, asked_location, first_mark, holder_and_mark, persist, sends, token,
 };
 use common::{config, server, vm};
 use s_core_model::{Capacity, ServerId, VmId};
 use s_core_proto::{
-    Action, CapacityAnswer, Demand, Destination, Input, Instant, Message, Node, QueryId, Report,
-    TimerKind, TokenVerdict, WhySkipped,
+    Action, CapacityAnswer, Demand, Destination, Durable, Input, Instant, Message, Node, QueryId,
+    Report, TimerKind, TokenVerdict, WhySkipped,
 };
 use s_core_token::{Limits, Mark, PolicyKind, Token};
 
 #[test]
 fn an_unknown_server_is_no_node() {
     let config = Arc::new(config(ServerId::new(1), 4, PolicyKind::RoundRobin));
-    let error = Node::new(config, Mark::default()).expect_err("not in the table");
+    let error = Node::new(config, Durable::default()).expect_err("not in the table");
     assert!(error.to_string().contains("0.0.0.1"), "{error}");
 }
 
@@ -29,7 +29,7 @@ fn a_token_is_persisted_then_acknowledged_then_acted_on() {
     let mark = first_mark();
     let actions = Lead::new().receives(3, Message::Token(token(HERE, mark)));
     let wanted = [
-        Action::Persist(mark),
+        persist(mark),
         sends(3, ack(mark, TokenVerdict::Accepted)),
         Action::Measure(HERE),
     ];
@@ -56,7 +56,7 @@ fn a_token_is_acted_on_once() {
 fn a_restarted_node_does_not_act_on_what_it_has_seen() {
     let mark = first_mark();
     let config = Arc::new(config(server(0), 4, PolicyKind::RoundRobin));
-    let node = Node::new(config, mark).expect("server 0 is known");
+    let node = Node::new(config, mark.into()).expect("server 0 is known");
     let mut lead = Lead {
         node,
         now: Instant::ORIGIN,
@@ -253,7 +253,7 @@ fn an_unacknowledged_token_is_sent_again_and_then_skips_its_holder() {
     }
     let actions = lead.times_out(TimerKind::Acknowledgement);
     let minted = mark.new_epoch(server(0)).expect("an epoch");
-    assert_eq!(actions[0], Action::Persist(minted));
+    assert_eq!(actions[0], persist(minted));
     let why = WhySkipped::NoAcknowledgement(server(2));
     assert_eq!(actions[1], Action::Report(Report::Skipped { vm: FAR, why }));
     assert!(matches!(
@@ -310,7 +310,7 @@ fn a_vm_that_was_not_there_gets_the_token_in_a_new_epoch() {
     let mark = lead.up_to_handing();
     let actions = lead.receives(2, ack(mark, TokenVerdict::NotHosted));
     let minted = mark.new_epoch(server(0)).expect("an epoch");
-    assert_eq!(actions[0], Action::Persist(minted));
+    assert_eq!(actions[0], persist(minted));
     let query = asked_location(&actions);
     let answer = Message::LocationResponse {
         query,
@@ -319,7 +319,7 @@ fn a_vm_that_was_not_there_gets_the_token_in_a_new_epoch() {
     };
     let actions = lead.receives(1, answer);
     let next = minted.next().expect("a mark");
-    assert_eq!(actions[0], Action::Persist(next));
+    assert_eq!(actions[0], persist(next));
     assert!(
         matches!(&actions[1], Action::Send { to: Destination::Server(to), .. } if *to == server(1))
     );
@@ -356,11 +356,7 @@ fn minting_makes_a_new_epoch_and_starts_the_first_round() {
     let acted = minted.next().expect("a mark");
     assert_eq!(
         actions,
-        [
-            Action::Persist(minted),
-            Action::Persist(acted),
-            Action::Measure(HERE)
-        ]
+        [persist(minted), persist(acted), Action::Measure(HERE)]
     );
     let again = lead.feed(Input::Mint { vms: vec![FAR] });
     assert!(matches!(

@@ -3,8 +3,8 @@
 mod common;
 
 use common::lead::{
-    FAR, HERE, Lead, THIRD, asked_capacity, asked_location, first_mark, holder_and_mark, sends,
-    token, why_stayed,
+    FAR, HERE, Lead, THIRD, asked_capacity, asked_location, first_mark, holder_and_mark, persist,
+    sends, token, why_stayed,
 };
 use common::{Pairs, rate, server};
 use s_core_model::{Capacity, MigrationCost, VmId};
@@ -195,7 +195,7 @@ fn a_fenced_token_is_dropped() {
     assert_eq!(
         actions,
         [
-            Action::Persist(higher),
+            persist(higher),
             sends(2, release),
             Action::Report(superseded)
         ]

@@ -1,9 +1,10 @@
 //! What an operator sets for a node.
 
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 use core::time::Duration;
 
-use s_core_model::{CostModel, MigrationCost, ServerId};
+use s_core_model::{CostModel, MigrationCost, ServerId, VmId};
 use s_core_token::{Limits, PassingPolicy};
 
 use crate::decision::TargetChoice;
@@ -27,6 +28,10 @@ pub struct Config<L> {
     pub timing: Timing,
     /// How much is remembered and tried.
     pub bounds: Bounds,
+    /// Ranges of addresses, first and last, that belong to VMs whether or not they have a slot in the token: what a VM
+    /// exchanges with them counts against a move as long as their server is not found. Empty, the default: an address
+    /// is a VM's if it has a slot or its server is remembered.
+    pub vm_addresses: Vec<(VmId, VmId)>,
 }
 
 impl<L> Config<L> {
@@ -42,6 +47,7 @@ impl<L> Config<L> {
             token_limits: Limits::default(),
             timing: Timing::default(),
             bounds: Bounds::default(),
+            vm_addresses: Vec::new(),
         }
     }
 }
@@ -61,6 +67,20 @@ pub struct Timing {
     pub reservation: Duration,
     /// How long the token rests with each VM; paces rounds. Default 100 ms.
     pub rest: Duration,
+    /// How long the token rests at the end of a round once [`Bounds::quiet_rounds`] were quiet. Default 10 s.
+    pub idle: Duration,
+    /// How often whoever holds the token tells the server that keeps a copy (rule R5). Default 1 s.
+    pub keep_alive: Duration,
+    /// How long a predecessor waits for that before it asks. Default 5 s.
+    pub custody: Duration,
+    /// How long all servers hear nothing of a token that is alive. Default 10 s.
+    pub beacon: Duration,
+    /// How long a server hears of no token before it claims to make a new one; more than several beacons. Default 45 s.
+    pub silence: Duration,
+    /// By how much each server waits longer than the one before it in the location table. Default 250 ms.
+    pub stagger: Duration,
+    /// How often both ends of a migration of unknown outcome are asked. Default 5 s.
+    pub outcome: Duration,
 }
 
 impl Default for Timing {
@@ -72,6 +92,13 @@ impl Default for Timing {
             migration: Duration::from_secs(600),
             reservation: Duration::from_secs(900),
             rest: Duration::from_millis(100),
+            idle: Duration::from_secs(10),
+            keep_alive: Duration::from_secs(1),
+            custody: Duration::from_secs(5),
+            beacon: Duration::from_secs(10),
+            silence: Duration::from_secs(45),
+            stagger: Duration::from_millis(250),
+            outcome: Duration::from_secs(5),
         }
     }
 }
@@ -89,6 +116,12 @@ pub struct Bounds {
     pub peers: usize,
     /// Servers asked for room for one VM. Default 64.
     pub candidates: usize,
+    /// Migrations of unknown outcome at a time; with more, none begins. Default 16.
+    pub open_migrations: usize,
+    /// VMs remembered that asked for a slot. Default 1,024.
+    pub newcomers: usize,
+    /// After how many quiet rounds the token rests longer. Default 3.
+    pub quiet_rounds: u16,
 }
 
 impl Default for Bounds {
@@ -99,6 +132,9 @@ impl Default for Bounds {
             reservations: 1 << 10,
             peers: 1 << 12,
             candidates: 64,
+            open_migrations: 16,
+            newcomers: 1 << 10,
+            quiet_rounds: 3,
         }
     }
 }

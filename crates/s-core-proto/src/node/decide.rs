@@ -54,11 +54,12 @@ impl<L: Levels> Node<L> {
             };
             return self.stay(now, why);
         }
-        if self.state.in_flight.is_some() {
-            return self.stay(now, WhyStayed::Busy);
-        }
-        if self.state.blocked.contains(&holding.token.holder_id()) {
+        if self.state.open.contains_key(&holding.token.holder_id()) {
             return self.stay(now, WhyStayed::Blocked);
+        }
+        let unknown = self.state.open.len() >= self.config.bounds.open_migrations;
+        if self.state.in_flight.is_some() || unknown {
+            return self.stay(now, WhyStayed::Busy);
         }
         self.ask_for_room(now, offers, Vec::new(), Cost::new(cost));
     }

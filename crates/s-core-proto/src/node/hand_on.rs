@@ -3,46 +3,26 @@
 use alloc::vec::Vec;
 
 use bytes::Bytes;
-use s_core_model::{Level, Levels, Rate, ServerId, VmId};
+use s_core_model::{Level, Levels, Rate, ServerId};
 use s_core_token::{Mark, Token, TokenView, VisitReport};
 
 use super::Node;
-use super::holding::{Attempt, Holding, Phase};
+use super::holding::{Attempt, Holding, Phase, Predecessor};
 use super::io::{Action, BadToken, Destination, Report, WhySkipped};
 use super::locate::location_request;
 use crate::message::{Message, TokenVerdict};
 use crate::time::Instant;
 
 impl<L: Levels> Node<L> {
-    pub(super) fn mint(&mut self, now: Instant, mut vms: Vec<VmId>) {
-        let from = self.config.server;
-        let refuse = |node: &mut Self, why| node.report(Report::BadToken { from, why });
-        if self.state.holding.is_some() {
-            return refuse(self, BadToken::HoldingAlready);
-        }
-        let Some(mark) = self.state.highest.new_epoch(from) else {
-            return refuse(self, BadToken::MarksExhausted);
-        };
-        vms.extend(self.state.hosted.keys());
-        vms.sort_unstable();
-        vms.dedup();
-        let policy = &*self.config.policy;
-        let Ok(token) = Token::new(&vms, policy, mark, self.config.token_limits) else {
-            return refuse(self, BadToken::NoSlots);
-        };
-        self.raise(mark);
-        let vms = token.len();
-        self.report(Report::Minted { mark, vms });
-        self.hold(token, Phase::Resting { until: now });
-        self.hand_on(now);
-    }
-
-    fn hold(&mut self, token: Token, phase: Phase) {
+    /// The token is here, resting.
+    pub(super) fn hold(&mut self, token: Token, from: Option<Predecessor>, now: Instant) {
         self.state.holding = Some(Holding {
+            base: token.mark(),
             token,
             peers: Vec::new(),
             uncounted: Rate::ZERO,
-            phase,
+            from,
+            phase: Phase::Resting { until: now },
         });
     }
 
@@ -67,23 +47,27 @@ impl<L: Levels> Node<L> {
             return;
         }
         if mark <= self.state.highest {
-            let verdict = if mark == self.state.accepted {
-                TokenVerdict::Accepted
-            } else {
-                TokenVerdict::Stale(self.state.highest)
-            };
+            let verdict = self.verdict_on(mark);
             return self.answer(sender, ack(mark, verdict));
         }
-        if !self.state.hosted.contains_key(&view.holder_id()) {
+        if self.state.leaving || !self.state.hosted.contains_key(&view.holder_id()) {
             // Its mark is not taken over: the VM may be found elsewhere and get it there.
             self.actions.push_back(Action::ListHosted);
             return self.answer(sender, ack(mark, TokenVerdict::NotHosted));
         }
         let token = Token::decode(&view);
-        self.accept(mark);
+        self.raise(mark);
         self.answer(sender, ack(mark, TokenVerdict::Accepted));
         self.drop_token(mark);
-        self.hold(token, Phase::Measuring { until: now });
+        self.alive(now, sender);
+        self.state.custody = None;
+        let tell_at = now + self.config.timing.keep_alive;
+        let from = Predecessor {
+            server: sender,
+            mark,
+            tell_at,
+        };
+        self.hold(token, Some(from), now);
         self.begin_visit(now);
     }
 
@@ -93,11 +77,6 @@ impl<L: Levels> Node<L> {
         view.policy_code() == policy.code()
             && view.slot_kind() == policy.slot_kind()
             && (view.is_ascending() || !policy.ascending())
-    }
-
-    fn accept(&mut self, mark: Mark) {
-        self.raise(mark);
-        self.state.accepted = mark;
     }
 
     /// The holder's own level and statistic and its peers' levels (4.1), and then the next VM.
@@ -138,8 +117,17 @@ impl<L: Levels> Node<L> {
 
     /// Chooses the next VM; the token rests a while before it goes there.
     pub(super) fn go_on(&mut self, now: Instant, migrated: bool) {
-        self.choose_next(migrated);
-        let rest = self.config.timing.rest;
+        let new_round = self.choose_next(migrated);
+        self.rest(now, new_round);
+    }
+
+    fn rest(&mut self, now: Instant, new_round: bool) {
+        let quiet = |holding: &Holding| {
+            holding.token.quiet_rounds() >= self.config.bounds.quiet_rounds && new_round
+        };
+        let timing = &self.config.timing;
+        let idle = !self.state.leaving && self.state.holding.as_ref().is_some_and(quiet);
+        let rest = if idle { timing.idle } else { timing.rest };
         if let Some(holding) = &mut self.state.holding {
             holding.phase = Phase::Resting { until: now + rest };
         }
@@ -148,9 +136,10 @@ impl<L: Levels> Node<L> {
         }
     }
 
-    fn choose_next(&mut self, migrated: bool) {
+    /// Whether a new round begins.
+    fn choose_next(&mut self, migrated: bool) -> bool {
         let Some(holding) = &mut self.state.holding else {
-            return;
+            return false;
         };
         let token = &mut holding.token;
         let round = token.round();
@@ -164,6 +153,7 @@ impl<L: Levels> Node<L> {
                 quiet_rounds,
             });
         }
+        step.new_round
     }
 
     /// To the next VM: in this process if it runs here, else to its server once that is known.
@@ -173,8 +163,10 @@ impl<L: Levels> Node<L> {
         };
         let vm = holding.token.holder_id();
         if self.state.hosted.contains_key(&vm) {
-            if let Some(mark) = self.advance_mark() {
-                self.accept(mark);
+            if self.state.leaving {
+                self.leave_behind(now);
+            } else if let Some(mark) = self.advance_mark() {
+                self.raise(mark);
                 self.begin_visit(now);
             }
         } else if let Some(server) = self.state.locations.get(vm) {
@@ -255,8 +247,7 @@ impl<L: Levels> Node<L> {
         let holding = self.state.holding.as_mut()?;
         let mark = holding.token.mark();
         if mark < highest {
-            self.state.holding = None;
-            self.report(Report::Superseded { mark, by: highest });
+            self.drop_token(highest);
             return None;
         }
         let next = mark.next().or_else(|| mark.new_epoch(self.config.server));
@@ -279,39 +270,61 @@ impl<L: Levels> Node<L> {
         mark: Mark,
         verdict: TokenVerdict,
     ) {
-        let Some(holding) = &self.state.holding else {
-            return;
-        };
-        let vm = holding.token.holder_id();
-        let Phase::Handing { server, moved, .. } = holding.phase else {
-            return;
-        };
-        let ours = mark == holding.token.mark()
-            || (verdict == TokenVerdict::Malformed && mark == Mark::default());
-        if server != sender || !ours {
-            return;
-        }
-        match verdict {
-            TokenVerdict::Accepted => {
-                self.state.holding = None;
-                self.report(Report::Passed { vm, server });
+        let handing = |holding: &Holding| match holding.phase {
+            Phase::Handing { server, moved, .. } if server == sender => {
+                let unnamed = verdict == TokenVerdict::Malformed && mark == Mark::default();
+                (mark == holding.token.mark() || unnamed).then_some(moved)
             }
-            // It saw this very mark before it was started again, and will not act on it.
-            TokenVerdict::Stale(highest) if highest == mark => {
-                self.give_up(now, WhySkipped::Forgotten(server));
+            _ => None,
+        };
+        let Some(moved) = self.state.holding.as_ref().and_then(handing) else {
+            return self.custody_ack(now, sender, mark, verdict);
+        };
+        match verdict {
+            TokenVerdict::Accepted => self.handed_on(now, sender, true),
+            TokenVerdict::HandedOn => self.handed_on(now, sender, false),
+            // It saw the mark, or a later one of the epoch, before it was started again, and will not act on it.
+            TokenVerdict::Stale(highest) if highest.epoch == mark.epoch => {
+                self.raise(highest);
+                self.give_up(now, WhySkipped::Forgotten(sender));
             }
             // It has seen a higher mark than the token's, so the token is dropped.
             TokenVerdict::Stale(highest) => self.raise(highest),
             // A copy of the token may be on its way there, and find the VM arrived: the next one
             // to get the token, if it is the same VM, gets it in a new epoch.
             TokenVerdict::NotHosted if moved < self.config.bounds.attempts => {
-                self.state.locations.forget(vm);
-                if self.new_epoch() {
+                self.forget_holder();
+                if self.new_epoch(now) {
                     self.seek(now, moved + 1);
                 }
             }
             TokenVerdict::NotHosted => self.give_up(now, WhySkipped::NotFound),
-            TokenVerdict::Malformed => self.give_up(now, WhySkipped::Refused(server)),
+            TokenVerdict::Malformed => self.give_up(now, WhySkipped::Refused(sender)),
+        }
+    }
+
+    /// The successor has the token, or had it: the server that it came from need not watch it any more, and this
+    /// one keeps a copy (rule R5).
+    fn handed_on(&mut self, now: Instant, server: ServerId, watch: bool) {
+        let Some(holding) = self.state.holding.take() else {
+            return;
+        };
+        let (vm, mark) = (holding.token.holder_id(), holding.token.mark());
+        self.state.copy = Some(holding.token);
+        if watch {
+            self.take_custody(now, server, vm, mark);
+        }
+        if let Some(from) = holding.from {
+            self.state.handed_on = from.mark;
+            let (mark, verdict) = (from.mark, TokenVerdict::HandedOn);
+            self.answer(from.server, Message::TokenAck { mark, verdict });
+        }
+        self.report(Report::Passed { vm, server });
+    }
+
+    fn forget_holder(&mut self) {
+        if let Some(holding) = &self.state.holding {
+            self.state.locations.forget(holding.token.holder_id());
         }
     }
 
@@ -338,16 +351,20 @@ impl<L: Levels> Node<L> {
 
     /// Rule R2: the VM may have got the mark and be at work, so the token goes on in a new epoch, which fences it.
     fn give_up(&mut self, now: Instant, why: WhySkipped) {
-        if let WhySkipped::NoAcknowledgement(server) = why {
-            self.state.locations.forget_server(server);
-        }
-        if self.new_epoch() {
+        self.forget_silent(why);
+        if self.new_epoch(now) {
             self.skip(now, why);
         }
     }
 
-    /// Mints a new epoch for the token that is held; drops the token if none is left.
-    fn new_epoch(&mut self) -> bool {
+    pub(super) fn forget_silent(&mut self, why: WhySkipped) {
+        if let WhySkipped::NoAcknowledgement(server) = why {
+            self.state.locations.forget_server(server);
+        }
+    }
+
+    /// Mints a new epoch for the token that is held, and tells all servers; drops the token if none is left.
+    pub(super) fn new_epoch(&mut self, now: Instant) -> bool {
         let server = self.config.server;
         let minted = self.state.highest.new_epoch(server);
         let Some(holding) = &mut self.state.holding else {
@@ -355,7 +372,9 @@ impl<L: Levels> Node<L> {
         };
         if let Some(mark) = minted {
             holding.token.set_mark(mark);
+            holding.base = mark;
             self.raise(mark);
+            self.send_beacon(now);
         } else {
             self.state.holding = None;
             let why = BadToken::MarksExhausted;
@@ -364,14 +383,56 @@ impl<L: Levels> Node<L> {
         minted.is_some()
     }
 
-    /// On to the VM after the next, as if the next had been visited; but the round is not quiet.
-    fn skip(&mut self, now: Instant, why: WhySkipped) {
-        if let Some(holding) = &mut self.state.holding {
-            let vm = holding.token.holder_id();
+    /// On to the VM after the next, as if the next had been visited; but the round is not quiet. A VM that nobody
+    /// hosts loses its slot: where it turns up again, it gets one.
+    pub(super) fn skip(&mut self, now: Instant, why: WhySkipped) {
+        self.give_slots();
+        let Some(holding) = &mut self.state.holding else {
+            return;
+        };
+        let vm = holding.token.holder_id();
+        holding.token.unsettle();
+        self.state.locations.forget(vm);
+        self.report(Report::Skipped { vm, why });
+        let new_round = self.choose_next(false);
+        if why == WhySkipped::NotFound
+            && let Some(holding) = &mut self.state.holding
+            && holding.token.remove(vm).is_err()
+        {
+            // It is the only one that is left.
+            self.state.holding = None;
+            return self.report(Report::NobodyLeft { vm });
+        }
+        self.rest(now, new_round);
+    }
+
+    /// The agent is about to stop: the token goes to another server at once, none is taken any more.
+    pub(super) fn leave(&mut self, now: Instant) {
+        self.state.leaving = true;
+        let resting = |holding: &Holding| matches!(holding.phase, Phase::Resting { .. });
+        if self.state.holding.as_ref().is_some_and(resting) {
+            self.hand_on(now);
+        }
+    }
+
+    /// On to the next VM that runs elsewhere; if there is none, the token ends here.
+    fn leave_behind(&mut self, now: Instant) {
+        let slots = self.state.holding.as_ref().map_or(0, |h| h.token.len());
+        for _ in 0..slots {
+            self.choose_next(false);
+            let Some(holding) = &mut self.state.holding else {
+                return;
+            };
             holding.token.unsettle();
-            self.state.locations.forget(vm);
-            self.report(Report::Skipped { vm, why });
-            self.go_on(now, false);
+            let vm = holding.token.holder_id();
+            if !self.state.hosted.contains_key(&vm) {
+                return self.hand_on(now);
+            }
+        }
+        if let Some(holding) = self.state.holding.take() {
+            let vm = holding.token.holder_id();
+            self.state.copy = Some(holding.token);
+            self.report(Report::NobodyLeft { vm });
         }
     }
 }

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use s_core_model::{Rate, ServerId, VmId};
 use s_core_token::{Mark, Token};
 
-use super::io::TimerKind;
+use super::io::{OpenMigration, TimerKind};
 use crate::message::QueryId;
 use crate::time::Instant;
 
@@ -19,7 +19,21 @@ pub(super) struct Holding {
     pub(super) peers: Vec<Peer>,
     /// The rate of the peers beyond the bound on peers.
     pub(super) uncounted: Rate,
+    /// The last mark under which it was held, and which is not on its way to anybody.
+    pub(super) base: Mark,
+    /// Who keeps a copy of it until it is handed on, if it came from another server.
+    pub(super) from: Option<Predecessor>,
     pub(super) phase: Phase,
+}
+
+/// The server that the token came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Predecessor {
+    pub(super) server: ServerId,
+    /// The mark under which it came.
+    pub(super) mark: Mark,
+    /// When to tell it again that the token is here.
+    pub(super) tell_at: Instant,
 }
 
 /// A VM that the holder exchanges data with.
@@ -152,4 +166,14 @@ pub(super) struct InFlight {
     pub(super) offer: Offer,
     pub(super) cost_before: Cost,
     pub(super) mark: Mark,
+}
+
+impl InFlight {
+    pub(super) fn open(&self) -> OpenMigration {
+        OpenMigration {
+            vm: self.vm,
+            target: self.offer.server,
+            mark: self.mark,
+        }
+    }
 }

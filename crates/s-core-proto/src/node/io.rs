@@ -44,6 +44,18 @@ pub enum Input {
         /// The VM that was asked for.
         vm: VmId,
     },
+    /// A VM begins to arrive by migration; answered with [`Action::Admit`] or [`Action::Refuse`] (rule R3).
+    Arriving {
+        /// The VM.
+        vm: VmId,
+    },
+    /// An arrival that was admitted came to nothing: the VM will not run here.
+    ArrivalFailed {
+        /// The VM.
+        vm: VmId,
+    },
+    /// The agent is about to stop: the token goes on at once, and none is taken any more.
+    Leave,
     /// The answer to [`Action::Migrate`].
     MigrationEnded {
         /// The VM.
@@ -51,6 +63,34 @@ pub enum Input {
         /// How it ended.
         outcome: Outcome,
     },
+}
+
+/// What a server still has to know after a crash.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Durable {
+    /// The highest mark seen (rule R1).
+    pub mark: Mark,
+    /// Migrations from here that began and whose end is not known, by VM: at most [`Bounds::open_migrations`](super::Bounds) and one.
+    pub migrations: Vec<OpenMigration>,
+}
+
+/// A VM that may have left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct OpenMigration {
+    /// The VM.
+    pub vm: VmId,
+    /// Where it may have gone.
+    pub target: ServerId,
+    /// The mark under which room was reserved there.
+    pub mark: Mark,
+}
+
+/// Nothing is known but a mark.
+impl From<Mark> for Durable {
+    fn from(mark: Mark) -> Self {
+        let migrations = Vec::new();
+        Self { mark, migrations }
+    }
 }
 
 /// How a migration ended.
@@ -67,8 +107,8 @@ pub enum Outcome {
 /// Something that the driver has to do, in the order in which [`Node::poll`](super::Node::poll) returns it.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Action {
-    /// Make this mark durable; nothing that comes after it may happen before it is (rule R1).
-    Persist(Mark),
+    /// Make this durable in place of what was; nothing that comes after it may happen before it is (rule R1).
+    Persist(Durable),
     /// Send a message. It may be lost.
     Send {
         /// To whom.
@@ -89,6 +129,10 @@ pub enum Action {
         /// How long it may take.
         deadline: Duration,
     },
+    /// Let a VM arrive; tell with [`Input::ArrivalFailed`] if it does not. Once it runs here it is listed.
+    Admit(VmId),
+    /// Do not let a VM arrive: no room is reserved for it.
+    Refuse(VmId),
     /// Something that a person may want to know; needs no answer.
     Report(Report),
 }
@@ -101,6 +145,8 @@ pub enum Destination {
     /// The agent of whichever server hosts this VM: to the VM's own address where packets to it are
     /// intercepted (4.2.3), or else to every server.
     HostOf(VmId),
+    /// All other servers.
+    Everybody,
 }
 
 /// What a node is waiting for.
@@ -120,6 +166,16 @@ pub enum TimerKind {
     Acknowledgement,
     /// The end of a reservation.
     Reservation,
+    /// The next sign of life to the server that keeps a copy of the token.
+    KeepAlive,
+    /// A sign of life of the server that the token was handed to.
+    Custody,
+    /// The next sign of life to all servers.
+    Beacon,
+    /// A sign of life of any token, or the end of a claim.
+    Silence,
+    /// The next question about a migration of unknown outcome.
+    Outcome,
 }
 
 /// Something that a person may want to know.
@@ -198,6 +254,44 @@ pub enum Report {
         mark: Mark,
         /// A higher mark that was seen.
         by: Mark,
+    },
+    /// The server that the token was handed to gives no sign of life; it is asked.
+    InDoubt {
+        /// The server.
+        server: ServerId,
+        /// The mark under which it got the token.
+        mark: Mark,
+    },
+    /// No VM is left elsewhere for the token to go to; it ends here.
+    NobodyLeft {
+        /// The last holder.
+        vm: VmId,
+    },
+    /// The token was lost with the server that had it, and goes on from the copy that was kept here.
+    Recovered {
+        /// The server that it was handed to.
+        from: ServerId,
+        /// The new mark.
+        mark: Mark,
+    },
+    /// No token has been heard of for long; this server asks all others whether it may make one.
+    Claiming {
+        /// The highest mark seen.
+        mark: Mark,
+    },
+    /// The claim is given up: a token is alive, or another server's claim goes first.
+    Parked {
+        /// The server that said so.
+        by: ServerId,
+    },
+    /// It is now known how a migration ended whose outcome was unknown.
+    OutcomeKnown {
+        /// The VM.
+        vm: VmId,
+        /// Where it should have gone.
+        target: ServerId,
+        /// Whether it runs there.
+        moved: bool,
     },
     /// A VM that runs here gets no slot, because the token is as large as it may be.
     TokenFull {

@@ -14,27 +14,18 @@ use crate::time::Instant;
 impl<L: Levels> Node<L> {
     /// The token is with a VM that runs here: its rates first.
     pub(super) fn begin_visit(&mut self, now: Instant) {
+        self.give_slots();
         let Some(holding) = &mut self.state.holding else {
             return;
         };
-        // VMs that were born here get a slot.
-        let mut full = None;
-        for vm in self.state.hosted.keys() {
-            if holding.token.position_of(*vm).is_none()
-                && holding.token.insert(*vm, self.config.token_limits).is_err()
-            {
-                full = Some(*vm);
-            }
-        }
         let (vm, mark) = (holding.token.holder_id(), holding.token.mark());
+        holding.base = mark;
+        self.state.visited = (mark.epoch, holding.token.round());
         holding.peers.clear();
         holding.uncounted = Rate::ZERO;
         holding.phase = Phase::Measuring {
             until: now + self.config.timing.measurement,
         };
-        if let Some(vm) = full {
-            self.report(Report::TokenFull { vm });
-        }
         self.report(Report::Holding { vm, mark });
         self.actions.push_back(Action::Measure(vm));
     }
@@ -45,7 +36,15 @@ impl<L: Levels> Node<L> {
         let Some(holding) = self.state.holding.as_mut().filter(|h| h.is_measuring(vm)) else {
             return;
         };
-        let known = |peer| peer != vm && holding.token.position_of(peer).is_some();
+        let ranges = &self.config.vm_addresses;
+        let is_vm = |peer| {
+            holding.token.position_of(peer).is_some()
+                || self.state.locations.get(peer).is_some()
+                || ranges
+                    .iter()
+                    .any(|&(first, last)| (first..=last).contains(&peer))
+        };
+        let known = |peer| peer != vm && is_vm(peer);
         (holding.peers, holding.uncounted) = known_peers(peers, self.config.bounds.peers, known);
         for peer in &mut holding.peers {
             if self.state.hosted.contains_key(&peer.vm) {

@@ -5,6 +5,7 @@ use s_core_model::{Levels, VmId};
 use super::Node;
 use super::holding::{Cost, Holding, InFlight, Offer, Phase};
 use super::io::{Action, Outcome, Report, WhyStayed};
+use super::open::Open;
 use crate::message::Message;
 use crate::time::Instant;
 
@@ -25,6 +26,8 @@ impl<L: Levels> Node<L> {
             // The driver ends it at the deadline; this is for a driver that does not.
             until: now + deadline + deadline / 10,
         };
+        // After a crash, the VM may be there or here.
+        self.persist();
         let (target, gain) = (offer.server, offer.gain.get());
         self.report(Report::Migrating { vm, target, gain });
         self.actions.push_back(Action::Migrate {
@@ -57,10 +60,9 @@ impl<L: Levels> Node<L> {
                 let mark = flight.mark;
                 self.answer(target, Message::Release { mark, vm });
             }
-            Outcome::Unknown => {
-                self.state.blocked.insert(vm);
-            }
+            Outcome::Unknown => self.state.open.extend([Open::new(flight.open())]),
         }
+        self.persist();
         self.actions.push_back(Action::ListHosted);
         // The visit that decided it goes on, unless another token has come or time has run out.
         let visit = |holding: &Holding| holding.is_migrating() && holding.token.holder_id() == vm;

@@ -1,6 +1,8 @@
 //! The node: what an agent does, without a clock, a socket or a thread.
 
+mod claim;
 mod config;
+mod custody;
 mod decide;
 mod hand_on;
 mod holding;
@@ -8,6 +10,7 @@ mod io;
 mod locate;
 mod locations;
 mod migrate;
+mod open;
 mod reservations;
 mod serve;
 
@@ -17,18 +20,21 @@ use alloc::vec::Vec;
 use core::hash::{Hash, Hasher};
 
 use s_core_model::{Capacity, Levels, ServerId, ServerIndex, VmId};
-use s_core_token::Mark;
+use s_core_token::{Epoch, Mark, Token};
 
 use crate::decision::Evaluation;
 use crate::message::{Message, QueryId};
 use crate::time::Instant;
 
 pub use config::{Bounds, Config, Timing};
-use holding::{Holding, InFlight, Phase};
+use custody::Custody;
+use holding::{Attempt, Holding, InFlight, Phase};
 pub use io::{
-    Action, BadToken, Destination, Input, Outcome, Report, TimerKind, WhySkipped, WhyStayed,
+    Action, BadToken, Destination, Durable, Input, OpenMigration, Outcome, Report, TimerKind,
+    WhySkipped, WhyStayed,
 };
 use locations::Locations;
+use open::Open;
 use reservations::Reservations;
 
 /// How far above the highest epoch seen a new one may be.
@@ -57,16 +63,32 @@ pub struct Node<L> {
 struct State {
     /// The highest mark seen (rule R1).
     highest: Mark,
-    /// The mark of the last token that was accepted, for acknowledging it again (rule R4).
-    accepted: Mark,
+    /// The mark of the last token that came here and went on to another server.
+    handed_on: Mark,
     hosted: BTreeMap<VmId, u32>,
     free: Capacity,
     reservations: Reservations,
     locations: Locations,
-    /// VMs whose last migration ended without a known outcome.
-    blocked: BTreeSet<VmId>,
+    /// Migrations that ended without a known outcome, by VM.
+    open: BTreeMap<VmId, Open>,
     in_flight: Option<InFlight>,
     holding: Option<Holding>,
+    /// The last token that was here, to make a new one from.
+    copy: Option<Token>,
+    /// The server that got it, until that has handed it on.
+    custody: Option<Custody>,
+    /// This server's claim to make a new token.
+    claim: Option<Attempt>,
+    /// The last sign of any token; none before the first input.
+    alive_at: Option<Instant>,
+    /// The last beacon, heard or sent.
+    beacon_at: Instant,
+    /// The round of which epoch last came by, or is the first that was heard of.
+    visited: (Epoch, u32),
+    /// VMs elsewhere that asked for a slot.
+    newcomers: BTreeSet<VmId>,
+    /// The agent is about to stop.
+    leaving: bool,
     last_query: u64,
 }
 
@@ -88,13 +110,14 @@ impl<L> Hash for Node<L> {
 }
 
 impl<L: Levels> Node<L> {
-    /// A node that has seen no mark above `persisted`: the last mark of an [`Action::Persist`], or
-    /// the default on the very first start.
+    /// A node that knows what the last [`Action::Persist`] made durable; the default on the very first start.
+    ///
+    /// A migration that had begun before has an unknown outcome: both ends are asked.
     ///
     /// # Errors
     ///
     /// [`UnknownServer`] if the location table does not know this server.
-    pub fn new(config: Arc<Config<L>>, persisted: Mark) -> Result<Self, UnknownServer> {
+    pub fn new(config: Arc<Config<L>>, durable: Durable) -> Result<Self, UnknownServer> {
         let here = config
             .model
             .levels()
@@ -104,15 +127,23 @@ impl<L: Levels> Node<L> {
             here,
             config,
             state: State {
-                highest: persisted,
-                accepted: Mark::default(),
+                highest: durable.mark,
+                handed_on: Mark::default(),
                 hosted: BTreeMap::new(),
                 free: Capacity::default(),
                 reservations: Reservations::default(),
                 locations: Locations::default(),
-                blocked: BTreeSet::new(),
+                open: durable.migrations.into_iter().map(Open::new).collect(),
                 in_flight: None,
                 holding: None,
+                copy: None,
+                custody: None,
+                claim: None,
+                alive_at: None,
+                beacon_at: Instant::ORIGIN,
+                visited: (Epoch::default(), 0),
+                newcomers: BTreeSet::new(),
+                leaving: false,
                 last_query: 0,
             },
             actions: VecDeque::new(),
@@ -132,6 +163,9 @@ impl<L: Levels> Node<L> {
     ///
     /// `now` must not fall from one call to the next.
     pub fn handle(&mut self, now: Instant, input: Input) {
+        if self.state.holding.is_some() || self.state.alive_at.is_none() {
+            self.state.alive_at = Some(now);
+        }
         match input {
             Input::Tick => self.tick(now),
             Input::Hosted { vms, free } => self.hosted(now, vms, free),
@@ -139,6 +173,9 @@ impl<L: Levels> Node<L> {
             Input::Received { sender, message } => self.received(now, sender, message),
             Input::Measured { vm, peers } => self.measured(now, vm, peers),
             Input::NotMeasured { vm } => self.not_measured(now, vm),
+            Input::Arriving { vm } => self.arriving(now, vm),
+            Input::ArrivalFailed { vm } => self.state.reservations.failed(vm),
+            Input::Leave => self.leave(now),
             Input::MigrationEnded { vm, outcome } => self.migration_ended(now, vm, outcome),
         }
         self.drop_if_superseded();
@@ -151,11 +188,20 @@ impl<L: Levels> Node<L> {
 
     /// When to call [`handle`](Self::handle) with [`Input::Tick`], if nothing else happens before.
     pub fn poll_timeout(&self) -> Option<(Instant, TimerKind)> {
-        let held = self.state.holding.as_ref().map(Holding::timer);
-        let reserved = self.state.reservations.next_expiry();
-        held.into_iter()
-            .chain(reserved.map(|at| (at, TimerKind::Reservation)))
-            .min()
+        let state = &self.state;
+        let held = state.holding.as_ref().map(Holding::timer);
+        let timers = [
+            (state.reservations.next_expiry(), TimerKind::Reservation),
+            (self.keep_alive_at(), TimerKind::KeepAlive),
+            (self.next_beacon_at(), TimerKind::Beacon),
+            (self.custody_at(), TimerKind::Custody),
+            (self.silence_at(), TimerKind::Silence),
+            (self.outcome_at(), TimerKind::Outcome),
+        ];
+        let timers = timers
+            .into_iter()
+            .filter_map(|(at, timer)| Some((at?, timer)));
+        held.into_iter().chain(timers).min()
     }
 
     /// This server.
@@ -209,19 +255,49 @@ impl<L: Levels> Node<L> {
             Message::CapacityResponse { query, answer } => {
                 self.capacity_response(now, sender, query, answer);
             }
-            Message::Release { mark, vm } => {
-                self.raise(mark);
-                self.state.reservations.release(mark, vm);
-            }
+            Message::Release { mark, vm } => self.withdraw(now, mark, vm),
             Message::Token(bytes) => self.receive_token(now, sender, &bytes),
             Message::TokenAck { mark, verdict } => self.token_ack(now, sender, mark, verdict),
+            Message::KeepAlive { mark, current } => self.keep_alive(now, sender, mark, current),
+            Message::CustodyRequest {
+                mark,
+                highest,
+                vm: _,
+            } => self.custody_request(sender, mark, highest),
+            Message::Beacon { mark, round } => self.beacon(now, sender, mark, round),
+            Message::Claim { mark, round } => self.claim(now, sender, mark, round),
+            Message::Yield { mark } => self.raise(mark),
+            Message::Join { vm } => self.join(now, vm),
+            Message::OutcomeRequest { query, mark, vm } => {
+                self.outcome_request(now, sender, query, mark, vm);
+            }
+            Message::OutcomeResponse { query, vm, arrival } => {
+                self.outcome_response(sender, query, vm, arrival);
+            }
         }
     }
 
     fn tick(&mut self, now: Instant) {
         self.state.reservations.expire(now);
-        let due = self.state.holding.as_ref().map(Holding::timer);
-        let Some((at, timer)) = due else { return };
+        let due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
+        if due(self.outcome_at()) {
+            self.ask_for_outcomes(now);
+        }
+        if due(self.custody_at()) {
+            self.custody_timeout(now);
+        }
+        if due(self.silence_at()) {
+            self.silence_timeout(now);
+        }
+        if due(self.keep_alive_at()) {
+            self.send_keep_alive(now);
+        }
+        if due(self.next_beacon_at()) {
+            self.send_beacon(now);
+        }
+        let Some((at, timer)) = self.state.holding.as_ref().map(Holding::timer) else {
+            return;
+        };
         if at > now {
             return;
         }
@@ -232,7 +308,12 @@ impl<L: Levels> Node<L> {
             TimerKind::Migration => self.migration_timeout(now),
             TimerKind::Rest => self.hand_on(now),
             TimerKind::Acknowledgement => self.acknowledgement_timeout(now),
-            TimerKind::Reservation => {}
+            TimerKind::Reservation
+            | TimerKind::KeepAlive
+            | TimerKind::Custody
+            | TimerKind::Beacon
+            | TimerKind::Silence
+            | TimerKind::Outcome => {}
         }
     }
 
@@ -243,8 +324,7 @@ impl<L: Levels> Node<L> {
             self.state.reservations.arrived(*vm);
             self.state.locations.forget(*vm);
         }
-        let hosted = &self.state.hosted;
-        self.state.blocked.retain(|vm| hosted.contains_key(vm));
+        self.listed_for_outcomes();
         self.found_here(now);
         let gone = |holding: &Holding| {
             holding.is_deciding() && !self.state.hosted.contains_key(&holding.token.holder_id())
@@ -270,8 +350,18 @@ impl<L: Levels> Node<L> {
     fn raise(&mut self, mark: Mark) {
         if mark > self.state.highest {
             self.state.highest = mark;
-            self.actions.push_back(Action::Persist(mark));
+            self.persist();
         }
+    }
+
+    fn persist(&mut self) {
+        let in_flight = self.state.in_flight.iter().map(InFlight::open);
+        let open = self.state.open.values().map(|open| open.migration);
+        let durable = Durable {
+            mark: self.state.highest,
+            migrations: in_flight.chain(open).collect(),
+        };
+        self.actions.push_back(Action::Persist(durable));
     }
 
     /// A token whose mark is below one that was seen elsewhere is not the current one. While its
@@ -288,6 +378,7 @@ impl<L: Levels> Node<L> {
         self.take_offer_back();
         if let Some(holding) = self.state.holding.take() {
             let mark = holding.token.mark();
+            self.state.copy = Some(holding.token);
             self.report(Report::Superseded { mark, by });
         }
     }

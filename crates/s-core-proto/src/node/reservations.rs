@@ -13,9 +13,20 @@ struct Reservation {
     mark: Mark,
     memory_mib: u32,
     expires: Instant,
+    stage: Stage,
 }
 
-/// At most one reservation per VM: a newer mark's replaces an older one's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Stage {
+    /// The VM may begin to arrive until the reservation expires.
+    Promised,
+    /// The VM is arriving; its room is kept until it runs here or has failed to come.
+    Arriving,
+    /// The promise was given back. It is remembered so that a late copy of the request is not a new one.
+    Released,
+}
+
+/// At most one reservation per VM: a newer mark's replaces an older one's, unless that VM is arriving.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Reservations {
     by_vm: BTreeMap<VmId, Reservation>,
@@ -23,11 +34,10 @@ pub(super) struct Reservations {
 
 impl Reservations {
     /// What is left of `free` after all promises but those to the VMs of `demands`.
-    fn left(&self, free: Capacity, demands: &[Demand]) -> Capacity {
-        let promised = self
-            .by_vm
-            .iter()
-            .filter(|(vm, _)| demands.iter().all(|demand| demand.vm != **vm));
+    pub(super) fn left(&self, free: Capacity, demands: &[Demand]) -> Capacity {
+        let promised = self.by_vm.iter().filter(|(vm, held)| {
+            held.stage != Stage::Released && demands.iter().all(|demand| demand.vm != **vm)
+        });
         promised.fold(free, |left, (_, reservation)| Capacity {
             vm_slots: left.vm_slots.saturating_sub(1),
             memory_mib: left
@@ -36,8 +46,8 @@ impl Reservations {
         })
     }
 
-    /// Promises room for all the demands or for none; asking again with the same mark changes
-    /// nothing but the time at which the promise ends.
+    /// Promises room for all the demands or for none. Asking again with the same mark changes
+    /// nothing, and after a release or an arrival gets no second promise.
     pub(super) fn reserve(
         &mut self,
         free: Capacity,
@@ -47,13 +57,19 @@ impl Reservations {
         bound: usize,
     ) -> Result<(), Capacity> {
         let left = self.left(free, demands);
+        let held = |demand: &Demand| self.by_vm.get(&demand.vm);
+        let used = |held: &Reservation| match held.stage {
+            Stage::Promised => false,
+            Stage::Arriving => true,
+            Stage::Released => held.mark == mark,
+        };
+        if demands.iter().filter_map(held).any(used) {
+            return Err(left);
+        }
         let memory_mib: u64 = demands.iter().map(|d| u64::from(d.memory_mib)).sum();
-        let new = demands
-            .iter()
-            .filter(|demand| !self.by_vm.contains_key(&demand.vm))
-            .count();
+        let new = demands.iter().filter(|demand| held(demand).is_none());
         let fits = (left.vm_slots as usize) >= demands.len() && left.memory_mib >= memory_mib;
-        if !fits || self.by_vm.len() + new > bound {
+        if !fits || self.by_vm.len() + new.count() > bound {
             return Err(left);
         }
         for demand in demands {
@@ -61,16 +77,41 @@ impl Reservations {
                 mark,
                 memory_mib: demand.memory_mib,
                 expires,
+                stage: Stage::Promised,
             };
-            self.by_vm.insert(demand.vm, reservation);
+            let held = self.by_vm.entry(demand.vm).or_insert(reservation);
+            if held.mark != mark {
+                *held = reservation;
+            }
         }
         Ok(())
     }
 
-    /// Gives up the promise that was made for exactly this mark.
-    pub(super) fn release(&mut self, mark: Mark, vm: VmId) {
-        if self.by_vm.get(&vm).is_some_and(|held| held.mark == mark) {
-            self.by_vm.remove(&vm);
+    /// Whether the VM may come in; once for each promise.
+    pub(super) fn admit(&mut self, vm: VmId) -> bool {
+        let promised = |held: &&mut Reservation| held.stage == Stage::Promised;
+        match self.by_vm.get_mut(&vm).filter(promised) {
+            Some(held) => {
+                held.stage = Stage::Arriving;
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Gives up the promise that was made for exactly this mark, also if its request is still on its way.
+    pub(super) fn release(&mut self, mark: Mark, vm: VmId, expires: Instant, bound: usize) {
+        let released = Reservation {
+            mark,
+            memory_mib: 0,
+            expires,
+            stage: Stage::Released,
+        };
+        let room = self.by_vm.len() < bound;
+        match self.by_vm.get_mut(&vm) {
+            Some(held) if held.mark == mark && held.stage == Stage::Promised => *held = released,
+            None if room => drop(self.by_vm.insert(vm, released)),
+            _ => {}
         }
     }
 
@@ -79,20 +120,39 @@ impl Reservations {
         self.by_vm.remove(&vm);
     }
 
+    /// The VM was let in and has not come.
+    pub(super) fn failed(&mut self, vm: VmId) {
+        if let Some(held) = self.by_vm.get_mut(&vm)
+            && held.stage == Stage::Arriving
+        {
+            held.stage = Stage::Released;
+        }
+    }
+
     pub(super) fn expects(&self, vm: VmId) -> bool {
-        self.by_vm.contains_key(&vm)
+        let expected = |held: &Reservation| held.stage != Stage::Released;
+        self.by_vm.get(&vm).is_some_and(expected)
+    }
+
+    pub(super) fn is_arriving(&self, vm: VmId) -> bool {
+        let arriving = |held: &Reservation| held.stage == Stage::Arriving;
+        self.by_vm.get(&vm).is_some_and(arriving)
     }
 
     pub(super) fn expire(&mut self, now: Instant) {
         self.by_vm
-            .retain(|_, reservation| reservation.expires > now);
+            .retain(|_, held| held.expires > now || held.stage == Stage::Arriving);
     }
 
     pub(super) fn next_expiry(&self) -> Option<Instant> {
-        self.by_vm.values().map(|held| held.expires).min()
+        let waiting = |held: &&Reservation| held.stage != Stage::Arriving;
+        let waiting = self.by_vm.values().filter(waiting);
+        waiting.map(|held| held.expires).min()
     }
 
+    /// How many VMs room is kept for.
     pub(super) fn len(&self) -> usize {
-        self.by_vm.len()
+        let kept = |held: &&Reservation| held.stage != Stage::Released;
+        self.by_vm.values().filter(kept).count()
     }
 }

@@ -48,18 +48,45 @@ impl<L: Levels> Node<L> {
         } else {
             self.raise(mark);
             self.state.reservations.expire(now);
-            let promised = self.state.reservations.reserve(
-                self.state.free,
-                mark,
-                demands,
-                now + self.config.timing.reservation,
-                self.config.bounds.reservations,
-            );
+            let here = |demand: &Demand| self.state.hosted.contains_key(&demand.vm);
+            let promised = if demands.iter().any(here) {
+                // It has come already, and this is an old request again.
+                Err(self.state.reservations.left(self.state.free, demands))
+            } else {
+                self.alive(now, sender);
+                self.state.reservations.reserve(
+                    self.state.free,
+                    mark,
+                    demands,
+                    now + self.config.timing.reservation,
+                    self.config.bounds.reservations,
+                )
+            };
             match promised {
                 Ok(()) => CapacityAnswer::Reserved,
                 Err(left) => CapacityAnswer::Full(left),
             }
         };
         self.answer(sender, Message::CapacityResponse { query, answer });
+    }
+
+    /// The asker does not need the room, or has lost track of the VM: it is not let in under this mark any more.
+    pub(super) fn withdraw(&mut self, now: Instant, mark: Mark, vm: VmId) {
+        self.raise(mark);
+        let expires = now + self.config.timing.reservation;
+        let bound = self.config.bounds.reservations;
+        let reservations = &mut self.state.reservations;
+        reservations.release(mark, vm, expires, bound);
+    }
+
+    /// Rule R3: a VM is let in once, against a reservation that has not ended.
+    pub(super) fn arriving(&mut self, now: Instant, vm: VmId) {
+        self.state.reservations.expire(now);
+        let admitted = self.state.reservations.admit(vm);
+        self.actions.push_back(if admitted {
+            Action::Admit(vm)
+        } else {
+            Action::Refuse(vm)
+        });
     }
 }

@@ -7,7 +7,7 @@ use s_core_model::{Capacity, ServerId, VmId};
 use s_core_token::Mark;
 
 use super::tlv::{self, FIELD_OVERHEAD, Field};
-use crate::message::{CapacityAnswer, Demand, Message, QueryId, TokenVerdict};
+use crate::message::{Arrival, CapacityAnswer, Demand, Message, QueryId, TokenVerdict};
 
 /// How many VMs one capacity request may name at most.
 pub const MAX_DEMANDS: usize = 64;
@@ -19,6 +19,14 @@ const CAPACITY_RESPONSE: u8 = 4;
 const RELEASE: u8 = 5;
 const TOKEN: u8 = 6;
 const TOKEN_ACK: u8 = 7;
+const KEEP_ALIVE: u8 = 8;
+const CUSTODY_REQUEST: u8 = 9;
+const BEACON: u8 = 10;
+const CLAIM: u8 = 11;
+const YIELD: u8 = 12;
+const JOIN: u8 = 13;
+const OUTCOME_REQUEST: u8 = 14;
+const OUTCOME_RESPONSE: u8 = 15;
 
 const RESERVED: u8 = 0;
 const FULL: u8 = 1;
@@ -28,6 +36,11 @@ const ACCEPTED: u8 = 0;
 const STALE_TOKEN: u8 = 1;
 const NOT_HOSTED: u8 = 2;
 const MALFORMED: u8 = 3;
+const HANDED_ON: u8 = 4;
+
+const HOSTED: u8 = 0;
+const ARRIVING: u8 = 1;
+const ABSENT: u8 = 2;
 
 /// The kind byte of a message's frame.
 pub(super) const fn kind(message: &Message) -> u8 {
@@ -39,6 +52,14 @@ pub(super) const fn kind(message: &Message) -> u8 {
         Message::Release { .. } => RELEASE,
         Message::Token(_) => TOKEN,
         Message::TokenAck { .. } => TOKEN_ACK,
+        Message::KeepAlive { .. } => KEEP_ALIVE,
+        Message::CustodyRequest { .. } => CUSTODY_REQUEST,
+        Message::Beacon { .. } => BEACON,
+        Message::Claim { .. } => CLAIM,
+        Message::Yield { .. } => YIELD,
+        Message::Join { .. } => JOIN,
+        Message::OutcomeRequest { .. } => OUTCOME_REQUEST,
+        Message::OutcomeResponse { .. } => OUTCOME_RESPONSE,
     }
 }
 
@@ -62,14 +83,20 @@ pub(super) fn encode(message: &Message, out: &mut BytesMut) {
             directed,
         } => {
             put_query(out, *query);
-            tlv::put(out, Field::Vm, &vm.get().to_be_bytes());
+            put_vm(out, *vm);
             tlv::put(out, Field::Directed, &[u8::from(*directed)]);
         }
         Message::LocationResponse { query, vm, server } => {
             put_query(out, *query);
-            tlv::put(out, Field::Vm, &vm.get().to_be_bytes());
-            if let Some(server) = server {
-                tlv::put(out, Field::Server, &server.get().to_be_bytes());
+            // One field for both, so that no answer is longer than its request.
+            match server {
+                Some(server) => {
+                    let mut value = [0; 8];
+                    value[..4].copy_from_slice(&vm.get().to_be_bytes());
+                    value[4..].copy_from_slice(&server.get().to_be_bytes());
+                    tlv::put(out, Field::Location, &value);
+                }
+                None => put_vm(out, *vm),
             }
         }
         Message::CapacityRequest {
@@ -92,14 +119,48 @@ pub(super) fn encode(message: &Message, out: &mut BytesMut) {
         }
         Message::Release { mark, vm } => {
             put_mark(out, *mark);
-            tlv::put(out, Field::Vm, &vm.get().to_be_bytes());
+            put_vm(out, *vm);
         }
         Message::Token(token) => tlv::put(out, Field::Token, token),
         Message::TokenAck { mark, verdict } => {
             put_mark(out, *mark);
             put_verdict(out, *verdict);
         }
+        Message::KeepAlive { mark, current } => {
+            put_mark(out, *mark);
+            put_mark(out, *current);
+        }
+        Message::CustodyRequest { mark, highest, vm } => {
+            put_mark(out, *mark);
+            put_mark(out, *highest);
+            put_vm(out, *vm);
+        }
+        Message::Beacon { mark, round } | Message::Claim { mark, round } => {
+            put_mark(out, *mark);
+            tlv::put(out, Field::Round, &round.to_be_bytes());
+        }
+        Message::Yield { mark } => put_mark(out, *mark),
+        Message::Join { vm } => put_vm(out, *vm),
+        Message::OutcomeRequest { query, mark, vm } => {
+            put_query(out, *query);
+            put_mark(out, *mark);
+            put_vm(out, *vm);
+        }
+        Message::OutcomeResponse { query, vm, arrival } => {
+            put_query(out, *query);
+            put_vm(out, *vm);
+            let code = match arrival {
+                Arrival::Hosted => HOSTED,
+                Arrival::Arriving => ARRIVING,
+                Arrival::Absent => ABSENT,
+            };
+            tlv::put(out, Field::Answer, &[code]);
+        }
     }
+}
+
+fn put_vm(out: &mut BytesMut, vm: VmId) {
+    tlv::put(out, Field::Vm, &vm.get().to_be_bytes());
 }
 
 fn put_query(out: &mut BytesMut, query: QueryId) {
@@ -135,6 +196,7 @@ fn put_verdict(out: &mut BytesMut, verdict: TokenVerdict) {
             tlv::put(out, Field::Answer, &[STALE_TOKEN]);
             put_mark(out, highest);
         }
+        TokenVerdict::HandedOn => tlv::put(out, Field::Answer, &[HANDED_ON]),
         TokenVerdict::NotHosted => tlv::put(out, Field::Answer, &[NOT_HOSTED]),
         TokenVerdict::Malformed => tlv::put(out, Field::Answer, &[MALFORMED]),
     }
@@ -145,13 +207,14 @@ fn put_verdict(out: &mut BytesMut, verdict: TokenVerdict) {
 struct Fields {
     query: Option<[u8; 8]>,
     vm: Option<[u8; 4]>,
-    server: Option<[u8; 4]>,
     marks: [Option<[u8; Mark::LEN]>; 2],
     demands: Vec<[u8; 8]>,
     capacity: Option<[u8; 12]>,
     answer: Option<[u8; 1]>,
     directed: Option<[u8; 1]>,
     token: Option<Bytes>,
+    location: Option<[u8; 8]>,
+    round: Option<[u8; 4]>,
 }
 
 impl Fields {
@@ -162,7 +225,6 @@ impl Fields {
             match field {
                 Field::Query => set(&mut fields.query, field, &value)?,
                 Field::Vm => set(&mut fields.vm, field, &value)?,
-                Field::Server => set(&mut fields.server, field, &value)?,
                 Field::Mark if fields.marks[0].is_none() => {
                     set(&mut fields.marks[0], field, &value)?;
                 }
@@ -178,6 +240,8 @@ impl Fields {
                 Field::Directed => set(&mut fields.directed, field, &value)?,
                 Field::Token if fields.token.is_none() => fields.token = Some(value),
                 Field::Token => return Err(BodyError::RepeatedField(field as u8)),
+                Field::Location => set(&mut fields.location, field, &value)?,
+                Field::Round => set(&mut fields.round, field, &value)?,
             }
         }
         Ok(fields)
@@ -196,6 +260,19 @@ impl Fields {
     fn mark(&mut self, which: usize) -> Result<Mark, BodyError> {
         let bytes = self.marks[which].take().ok_or(missing(Field::Mark))?;
         Ok(Mark::from_bytes(bytes))
+    }
+
+    fn location(&mut self) -> Result<(VmId, Option<ServerId>), BodyError> {
+        let Some([a, b, c, d, server @ ..]) = self.location.take() else {
+            return Ok((self.vm()?, None));
+        };
+        let server = ServerId::new(u32::from_be_bytes(server));
+        Ok((VmId::new(u32::from_be_bytes([a, b, c, d])), Some(server)))
+    }
+
+    fn round(&mut self) -> Result<u32, BodyError> {
+        let bytes = self.round.take().ok_or(missing(Field::Round))?;
+        Ok(u32::from_be_bytes(bytes))
     }
 
     fn answer(&mut self) -> Result<u8, BodyError> {
@@ -233,8 +310,18 @@ impl Fields {
         Ok(match self.answer()? {
             ACCEPTED => TokenVerdict::Accepted,
             STALE_TOKEN => TokenVerdict::Stale(self.mark(1)?),
+            HANDED_ON => TokenVerdict::HandedOn,
             NOT_HOSTED => TokenVerdict::NotHosted,
             MALFORMED => TokenVerdict::Malformed,
+            code => return Err(BodyError::UnknownAnswer(code)),
+        })
+    }
+
+    fn arrival(&mut self) -> Result<Arrival, BodyError> {
+        Ok(match self.answer()? {
+            HOSTED => Arrival::Hosted,
+            ARRIVING => Arrival::Arriving,
+            ABSENT => Arrival::Absent,
             code => return Err(BodyError::UnknownAnswer(code)),
         })
     }
@@ -244,24 +331,26 @@ impl Fields {
         let Self {
             query,
             vm,
-            server,
             marks,
             demands,
             capacity,
             answer,
             directed,
             token,
+            location,
+            round,
         } = self;
         let left = [
             query.map(|_| Field::Query),
             vm.map(|_| Field::Vm),
-            server.map(|_| Field::Server),
             marks[0].or(marks[1]).map(|_| Field::Mark),
             demands.first().map(|_| Field::Demand),
             capacity.map(|_| Field::Capacity),
             answer.map(|_| Field::Answer),
             directed.map(|_| Field::Directed),
             token.map(|_| Field::Token),
+            location.map(|_| Field::Location),
+            round.map(|_| Field::Round),
         ];
         match left.into_iter().flatten().next() {
             Some(field) => Err(BodyError::UnexpectedField(field as u8)),
@@ -305,14 +394,11 @@ pub(super) fn decode(kind: u8, body: &Bytes) -> Result<Message, BodyError> {
                 [other] => return Err(BodyError::UnknownAnswer(other)),
             },
         },
-        LOCATION_RESPONSE => Message::LocationResponse {
-            query: fields.query()?,
-            vm: fields.vm()?,
-            server: fields
-                .server
-                .take()
-                .map(|bytes| ServerId::new(u32::from_be_bytes(bytes))),
-        },
+        LOCATION_RESPONSE => {
+            let query = fields.query()?;
+            let (vm, server) = fields.location()?;
+            Message::LocationResponse { query, vm, server }
+        }
         CAPACITY_REQUEST => Message::CapacityRequest {
             query: fields.query()?,
             mark: fields.mark(0)?,
@@ -330,6 +416,37 @@ pub(super) fn decode(kind: u8, body: &Bytes) -> Result<Message, BodyError> {
         TOKEN_ACK => Message::TokenAck {
             mark: fields.mark(0)?,
             verdict: fields.verdict()?,
+        },
+        KEEP_ALIVE => Message::KeepAlive {
+            mark: fields.mark(0)?,
+            current: fields.mark(1)?,
+        },
+        CUSTODY_REQUEST => Message::CustodyRequest {
+            mark: fields.mark(0)?,
+            highest: fields.mark(1)?,
+            vm: fields.vm()?,
+        },
+        BEACON => Message::Beacon {
+            mark: fields.mark(0)?,
+            round: fields.round()?,
+        },
+        CLAIM => Message::Claim {
+            mark: fields.mark(0)?,
+            round: fields.round()?,
+        },
+        YIELD => Message::Yield {
+            mark: fields.mark(0)?,
+        },
+        JOIN => Message::Join { vm: fields.vm()? },
+        OUTCOME_REQUEST => Message::OutcomeRequest {
+            query: fields.query()?,
+            mark: fields.mark(0)?,
+            vm: fields.vm()?,
+        },
+        OUTCOME_RESPONSE => Message::OutcomeResponse {
+            query: fields.query()?,
+            vm: fields.vm()?,
+            arrival: fields.arrival()?,
         },
         _ => return Err(BodyError::UnknownKind(kind)),
     };

@@ -16,13 +16,14 @@ const OPTIONAL_FROM: u8 = 128;
 pub(super) enum Field {
     Query = 1,
     Vm = 2,
-    Server = 3,
+    Location = 3,
     Mark = 4,
     Demand = 5,
     Capacity = 6,
     Answer = 7,
     Directed = 8,
     Token = 9,
+    Round = 10,
 }
 
 impl Field {
@@ -30,13 +31,14 @@ impl Field {
         [
             Self::Query,
             Self::Vm,
-            Self::Server,
+            Self::Location,
             Self::Mark,
             Self::Demand,
             Self::Capacity,
             Self::Answer,
             Self::Directed,
             Self::Token,
+            Self::Round,
         ]
         .into_iter()
         .find(|field| *field as u8 == code)

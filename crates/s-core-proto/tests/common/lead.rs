@@ -6,8 +6,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use s_core_model::{Capacity, VmId};
 use s_core_proto::{
-    Action, CapacityAnswer, Config, Destination, Input, Instant, Message, Node, QueryId, Report,
-    TimerKind, TokenVerdict, WhyStayed,
+    Action, CapacityAnswer, Config, Destination, Durable, Input, Instant, Message, Node, QueryId,
+    Report, TimerKind, TokenVerdict, WhyStayed,
 };
 use s_core_token::{Limits, Mark, PolicyKind, Token, TokenView};
 
@@ -54,7 +54,7 @@ impl Lead {
         let mut config = config(server(0), 4, PolicyKind::RoundRobin);
         config.timing.rest = Duration::ZERO;
         change(&mut config);
-        let node = Node::new(Arc::new(config), Mark::default()).expect("server 0 is known");
+        let node = Node::new(Arc::new(config), Durable::default()).expect("server 0 is known");
         let mut lead = Self {
             node,
             now: Instant::ORIGIN,
@@ -176,9 +176,16 @@ impl Lead {
         let query = self.up_to_asking();
         let answer = CapacityAnswer::Reserved;
         let actions = self.receives(2, Message::CapacityResponse { query, answer });
-        assert!(
-            matches!(actions[..], [Action::Migrate { vm: HERE, target, .. }] if target == server(2))
-        );
+        let [
+            Action::Persist(durable),
+            Action::Migrate {
+                vm: HERE, target, ..
+            },
+        ] = &actions[..]
+        else {
+            panic!("{actions:?}");
+        };
+        assert_eq!((*target, durable.migrations[0].vm), (server(2), HERE));
     }
 
     /// Brings the node to where the token is on its way to VM 20 on server 2.
@@ -192,7 +199,7 @@ impl Lead {
         };
         let actions = self.receives(2, answer);
         let [
-            Action::Persist(mark),
+            Action::Persist(durable),
             Action::Send {
                 to,
                 message: Message::Token(token),
@@ -202,9 +209,13 @@ impl Lead {
             panic!("{actions:?}");
         };
         assert_eq!(*to, Destination::Server(server(2)));
-        assert_eq!(holder_and_mark(token), (FAR, *mark));
-        *mark
+        assert_eq!(holder_and_mark(token), (FAR, durable.mark));
+        durable.mark
     }
+}
+
+pub fn persist(mark: Mark) -> Action {
+    Action::Persist(mark.into())
 }
 
 pub fn sends(to: u32, message: Message) -> Action {

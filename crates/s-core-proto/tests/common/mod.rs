@@ -15,7 +15,8 @@ use s_core_model::{
     Capacity, CostModel, Level, Levels, LinkWeights, Rate, ServerId, ServerIndex, VmId,
 };
 use s_core_proto::{
-    Action, Config, Destination, Input, Instant, Message, Node, Outcome, Report, TargetChoice,
+    Action, Config, Destination, Durable, Input, Instant, Message, Node, Outcome, Report,
+    TargetChoice,
 };
 use s_core_token::{Mark, PolicyKind};
 
@@ -89,6 +90,7 @@ pub struct World {
     pub duplication: u32,
     pub reordering: u32,
     pub draw: Draw,
+    admitted: Option<VmId>,
     wire: VecDeque<(ServerId, ServerId, Message)>,
     marks_acted_on: BTreeSet<Mark>,
 }
@@ -108,7 +110,7 @@ impl World {
         let nodes = (0..settings.servers).map(|number| {
             let mut config = config(server(number), settings.servers, settings.policy);
             config.target_choice = settings.choice;
-            let node = Node::new(Arc::new(config), Mark::default()).expect("known server");
+            let node = Node::new(Arc::new(config), Durable::default()).expect("known server");
             (server(number), node)
         });
         let mut world = Self {
@@ -125,6 +127,7 @@ impl World {
             duplication: 0,
             reordering: 0,
             draw,
+            admitted: None,
             wire: VecDeque::new(),
             marks_acted_on: BTreeSet::new(),
         };
@@ -245,8 +248,8 @@ impl World {
 
     fn act(&mut self, at: ServerId, action: Action) {
         match action {
-            Action::Persist(mark) => {
-                self.persisted.insert(at, mark);
+            Action::Persist(durable) => {
+                self.persisted.insert(at, durable.mark);
             }
             Action::Send { to, message } => self.send(at, to, message),
             Action::Measure(vm) => {
@@ -261,15 +264,22 @@ impl World {
             Action::ListHosted => self.list_hosted(at),
             Action::Migrate { vm, target, .. } => {
                 let before = self.cost();
-                self.homes.insert(vm, target);
-                assert!(self.cost() < before, "S6: Eq. 3.1 falls at every migration");
-                assert!(
-                    self.vms_on(target) <= self.slots,
-                    "S3: room is not exceeded"
-                );
-                let outcome = Outcome::Moved;
+                self.handle(target, Input::Arriving { vm });
+                let outcome = if self.admitted.take() == Some(vm) {
+                    self.homes.insert(vm, target);
+                    assert!(self.cost() < before, "S6: Eq. 3.1 falls at every migration");
+                    assert!(
+                        self.vms_on(target) <= self.slots,
+                        "S3: room is not exceeded"
+                    );
+                    Outcome::Moved
+                } else {
+                    Outcome::StayedHere
+                };
                 self.handle(at, Input::MigrationEnded { vm, outcome });
             }
+            Action::Admit(vm) => self.admitted = Some(vm),
+            Action::Refuse(_) => self.admitted = None,
             Action::Report(report) => {
                 if let Report::Holding { mark, vm } = report {
                     assert!(
@@ -296,7 +306,7 @@ impl World {
         let everybody: Vec<ServerId> = self.nodes.keys().copied().collect();
         let to = match to {
             Destination::Server(server) => vec![server],
-            Destination::HostOf(_) => everybody,
+            Destination::HostOf(_) | Destination::Everybody => everybody,
         };
         let others = to.into_iter().filter(|server| *server != from);
         self.wire
