@@ -78,12 +78,15 @@ extern crate std;
 
 mod decision;
 mod message;
+mod mutation;
 mod node;
 mod time;
 pub mod wire;
 
 pub use decision::{Candidate, Evaluation, TargetChoice, UnknownTargetChoice};
 pub use message::{Arrival, CapacityAnswer, Demand, Message, QueryId, TokenVerdict};
+#[cfg(feature = "mutations")]
+pub use mutation::Mutation;
 pub use node::{
     Action, BadToken, Bounds, Config, Destination, Durable, Input, Node, OpenMigration, Outcome,
     Report, TimerKind, Timing, UnknownServer, WhySkipped, WhyStayed,

@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use common::lead::{
-    FAR, HERE, Lead, THIRD, ack, asked_location, first_mark, holder_and_mark, persist, sends, token,
+    FAR, HERE, Lead, THIRD, ack, asked_location, first_mark, holder_and_mark, persist, sends,
+    sends_to_all, token,
 };
 use common::{config, server, vm};
 use s_core_model::{Capacity, ServerId, VmId};
@@ -48,7 +49,11 @@ fn a_token_is_acted_on_once() {
         assert_eq!(actions, [sends(3, ack(mark, verdict))]);
     };
     check(&mut lead, newer, TokenVerdict::Accepted);
-    check(&mut lead, mark, TokenVerdict::Stale(newer));
+    // The chain of this epoch has come by here since, so somebody has handed the older one on.
+    check(&mut lead, mark, TokenVerdict::HandedOn);
+    let mut other = mark;
+    other.epoch.origin = server(1);
+    check(&mut lead, other, TokenVerdict::Stale(newer));
 }
 
 /// R1 across a crash: what was persisted is known after a restart.
@@ -283,7 +288,11 @@ fn what_ends_a_hand_over() {
         "of another"
     );
     assert_eq!(lead.node.holder(), Some(FAR));
-    assert_eq!(lead.receives(2, ack(mark, TokenVerdict::Accepted)), []);
+    assert_eq!(
+        lead.receives(2, ack(mark, TokenVerdict::Accepted)),
+        [sends(3, ack(first_mark(), TokenVerdict::HandedOn))],
+        "the server that it came from need not watch it any more"
+    );
     assert_eq!(lead.node.holder(), None);
 
     let mut lead = Lead::new();
@@ -356,7 +365,15 @@ fn minting_makes_a_new_epoch_and_starts_the_first_round() {
     let acted = minted.next().expect("a mark");
     assert_eq!(
         actions,
-        [persist(minted), persist(acted), Action::Measure(HERE)]
+        [
+            persist(minted),
+            sends_to_all(Message::Beacon {
+                mark: minted,
+                round: 0
+            }),
+            persist(acted),
+            Action::Measure(HERE)
+        ]
     );
     let again = lead.feed(Input::Mint { vms: vec![FAR] });
     assert!(matches!(

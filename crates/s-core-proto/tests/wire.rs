@@ -6,7 +6,7 @@ use s_core_model::{Capacity, ServerId, VmId};
 use s_core_proto::wire::{
     BodyError, Cluster, Codec, FrameError, HEADER_LEN, Key, KeyId, Keyring, TAG_LEN, frame_len,
 };
-use s_core_proto::{CapacityAnswer, Demand, Message, QueryId, TokenVerdict};
+use s_core_proto::{Arrival, CapacityAnswer, Demand, Message, QueryId, TokenVerdict};
 use s_core_token::{Epoch, Mark};
 
 const LIMIT: usize = 1 << 16;
@@ -49,6 +49,7 @@ fn messages() -> Vec<Message> {
         vm_slots: 2,
         memory_mib: 1 << 33,
     };
+    let outcome = |arrival| Message::OutcomeResponse { query, vm, arrival };
     vec![
         Message::LocationRequest {
             query,
@@ -85,6 +86,34 @@ fn messages() -> Vec<Message> {
         ack(TokenVerdict::Stale(mark(9))),
         ack(TokenVerdict::NotHosted),
         ack(TokenVerdict::Malformed),
+        ack(TokenVerdict::HandedOn),
+        Message::KeepAlive {
+            mark: mark(8),
+            current: mark(9),
+        },
+        Message::CustodyRequest {
+            mark: mark(8),
+            highest: mark(9),
+            vm,
+        },
+        Message::Beacon {
+            mark: mark(8),
+            round: 7,
+        },
+        Message::Claim {
+            mark: mark(8),
+            round: 7,
+        },
+        Message::Yield { mark: mark(8) },
+        Message::Join { vm },
+        Message::OutcomeRequest {
+            query,
+            mark: mark(8),
+            vm,
+        },
+        outcome(Arrival::Hosted),
+        outcome(Arrival::Arriving),
+        outcome(Arrival::Absent),
     ]
 }
 
@@ -120,6 +149,67 @@ fn golden_bytes() {
     // Computed with the BLAKE3 project's own Python binding, not with this crate.
     let tag = "c003a10849a0f9e13730ee4762304f40d312334d681f3d12e5aa40b4b974442a";
     assert_eq!(hex, format!("{header}{body}{tag}"));
+}
+
+/// Nobody can use a server to send somebody else more than he sends himself.
+#[test]
+fn no_answer_is_longer_than_its_request() {
+    let check = |is_request: fn(&Message) -> bool, is_answer: fn(&Message) -> bool| {
+        let lengths = |wanted: fn(&Message) -> bool| {
+            let chosen = messages().into_iter().filter(wanted);
+            let sealed = chosen.map(|message| codec(1).seal(None, &message).len());
+            sealed.collect::<Vec<_>>()
+        };
+        let (requests, answers) = (lengths(is_request), lengths(is_answer));
+        assert!(
+            requests.iter().min() >= answers.iter().max(),
+            "{requests:?} {answers:?}"
+        );
+        assert!(!answers.is_empty());
+    };
+    let is_ack = |message: &Message| matches!(message, Message::TokenAck { .. });
+    let is_yield = |message: &Message| matches!(message, Message::Yield { .. });
+    check(
+        |message| matches!(message, Message::LocationRequest { .. }),
+        |message| matches!(message, Message::LocationResponse { .. }),
+    );
+    check(
+        |message| matches!(message, Message::CapacityRequest { .. }),
+        |message| matches!(message, Message::CapacityResponse { .. }),
+    );
+    check(
+        |message| matches!(message, Message::CustodyRequest { .. }),
+        |message| matches!(message, Message::KeepAlive { .. }),
+    );
+    check(
+        |message| matches!(message, Message::CustodyRequest { .. }),
+        is_ack,
+    );
+    check(
+        |message| matches!(message, Message::KeepAlive { .. }),
+        is_yield,
+    );
+    check(
+        |message| matches!(message, Message::Beacon { .. }),
+        is_yield,
+    );
+    check(
+        |message| matches!(message, Message::Beacon { .. }),
+        |message| matches!(message, Message::Join { .. }),
+    );
+    check(
+        |message| matches!(message, Message::Claim { .. }),
+        |message| {
+            matches!(
+                message,
+                Message::Beacon { .. } | Message::Claim { .. } | Message::Yield { .. }
+            )
+        },
+    );
+    check(
+        |message| matches!(message, Message::OutcomeRequest { .. }),
+        |message| matches!(message, Message::OutcomeResponse { .. }),
+    );
 }
 
 #[test]
@@ -267,7 +357,7 @@ fn bodies_that_make_no_sense_are_named() {
     check(1, &[&query, &vm, &directed], Ok(()));
     check(1, &[&directed, &vm, &query], Ok(()));
     check(1, &[&query, &field(200, b"new"), &vm, &directed], Ok(()));
-    check(9, &[], Err(BodyError::UnknownKind(9)));
+    check(99, &[], Err(BodyError::UnknownKind(99)));
     check(
         1,
         &[&query, &field(99, b"new"), &vm],

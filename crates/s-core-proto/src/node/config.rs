@@ -8,6 +8,7 @@ use s_core_model::{CostModel, MigrationCost, ServerId, VmId};
 use s_core_token::{Limits, PassingPolicy};
 
 use crate::decision::TargetChoice;
+use crate::mutation::Mutation;
 
 /// The settings of one node; every node of a cluster must have the same cost model and policy.
 #[derive(Clone, Debug)]
@@ -32,6 +33,9 @@ pub struct Config<L> {
     /// exchanges with them counts against a move as long as their server is not found. Empty, the default: an address
     /// is a VM's if it has a slot or its server is remembered.
     pub vm_addresses: Vec<(VmId, VmId)>,
+    /// A defect to put back, for a test that shall find it.
+    #[cfg(feature = "mutations")]
+    pub mutation: Option<Mutation>,
 }
 
 impl<L> Config<L> {
@@ -48,7 +52,20 @@ impl<L> Config<L> {
             timing: Timing::default(),
             bounds: Bounds::default(),
             vm_addresses: Vec::new(),
+            #[cfg(feature = "mutations")]
+            mutation: None,
         }
+    }
+
+    /// Whether this defect has been put back.
+    #[cfg(feature = "mutations")]
+    pub(super) fn has(&self, mutation: Mutation) -> bool {
+        self.mutation == Some(mutation)
+    }
+
+    #[cfg(not(feature = "mutations"))]
+    pub(super) const fn has(&self, _: Mutation) -> bool {
+        false
     }
 }
 

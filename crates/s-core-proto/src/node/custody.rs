@@ -7,6 +7,7 @@ use super::Node;
 use super::holding::Attempt;
 use super::io::{Report, WhySkipped};
 use crate::message::{Message, TokenVerdict};
+use crate::mutation::Mutation;
 use crate::time::Instant;
 
 /// A token that is with another server while a copy of it is kept here.
@@ -86,7 +87,7 @@ impl<L: Levels> Node<L> {
             return;
         }
         self.hold(token, None, now);
-        if self.new_epoch(now) {
+        if self.config.has(Mutation::RecoveryKeepsEpoch) || self.new_epoch(now) {
             let (from, mark) = (custody.server, self.state.highest);
             self.report(Report::Recovered { from, mark });
             self.forget_silent(why);
@@ -139,7 +140,9 @@ impl<L: Levels> Node<L> {
         self.alive(now, sender);
         let doubt = self.first_doubt(now);
         let watched = |custody: &&mut Custody| custody.server == sender && custody.mark == mark;
-        if let Some(custody) = self.state.custody.as_mut().filter(watched) {
+        if let Some(custody) = self.state.custody.as_mut().filter(watched)
+            && !self.config.has(Mutation::KeepAliveIgnored)
+        {
             custody.current = current;
             custody.attempt = doubt;
         }

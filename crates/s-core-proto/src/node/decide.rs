@@ -8,6 +8,7 @@ use super::Node;
 use super::holding::{Attempt, Cost, Offer, Peer, Phase};
 use super::io::{Destination, WhyStayed};
 use crate::message::{CapacityAnswer, Demand, Message, QueryId};
+use crate::mutation::Mutation;
 use crate::time::Instant;
 
 impl<L: Levels> Node<L> {
@@ -34,6 +35,11 @@ impl<L: Levels> Node<L> {
         let evaluation = &mut self.evaluation;
         evaluation.evaluate(&config.model, self.here, at.iter().copied());
         let threshold = config.migration_cost.threshold(evaluation.cost()) + at_stake;
+        let threshold = if config.has(Mutation::GainNotStrict) {
+            threshold.next_down()
+        } else {
+            threshold
+        };
         let mut offers: Vec<Offer> = evaluation
             .worthwhile(threshold, config.target_choice)
             .iter()

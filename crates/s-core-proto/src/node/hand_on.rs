@@ -11,6 +11,7 @@ use super::holding::{Attempt, Holding, Phase, Predecessor};
 use super::io::{Action, BadToken, Destination, Report, WhySkipped};
 use super::locate::location_request;
 use crate::message::{Message, TokenVerdict};
+use crate::mutation::Mutation;
 use crate::time::Instant;
 
 impl<L: Levels> Node<L> {
@@ -46,7 +47,8 @@ impl<L: Levels> Node<L> {
         if !self.is_plausible(sender, mark) {
             return;
         }
-        if mark <= self.state.highest {
+        let again = self.config.has(Mutation::StaleTokenActedOn) && mark == self.state.highest;
+        if mark <= self.state.highest && !again {
             let verdict = self.verdict_on(mark);
             return self.answer(sender, ack(mark, verdict));
         }
@@ -352,7 +354,7 @@ impl<L: Levels> Node<L> {
     /// Rule R2: the VM may have got the mark and be at work, so the token goes on in a new epoch, which fences it.
     fn give_up(&mut self, now: Instant, why: WhySkipped) {
         self.forget_silent(why);
-        if self.new_epoch(now) {
+        if self.config.has(Mutation::SkipKeepsEpoch) || self.new_epoch(now) {
             self.skip(now, why);
         }
     }

@@ -7,6 +7,7 @@ use super::holding::{Cost, Holding, InFlight, Offer, Phase};
 use super::io::{Action, Outcome, Report, WhyStayed};
 use super::open::Open;
 use crate::message::Message;
+use crate::mutation::Mutation;
 use crate::time::Instant;
 
 impl<L: Levels> Node<L> {
@@ -40,6 +41,9 @@ impl<L: Levels> Node<L> {
     pub(super) fn migration_ended(&mut self, now: Instant, vm: VmId, outcome: Outcome) {
         let ended = |flight: &mut InFlight| flight.vm == vm;
         let Some(flight) = self.state.in_flight.take_if(ended) else {
+            if self.config.has(Mutation::LateAnswerTrusted) {
+                self.state.open.remove(&vm);
+            }
             return;
         };
         let target = flight.offer.server;
@@ -56,13 +60,15 @@ impl<L: Levels> Node<L> {
                     cost_before: flight.cost_before.get(),
                 });
             }
+            Outcome::StayedHere if self.config.has(Mutation::ReservationNotReleased) => {}
+            Outcome::Unknown if self.config.has(Mutation::OutcomeGuessed) => {}
             Outcome::StayedHere => {
                 let mark = flight.mark;
                 self.answer(target, Message::Release { mark, vm });
             }
             Outcome::Unknown => self.state.open.extend([Open::new(flight.open())]),
         }
-        self.persist();
+        // What was made durable before it began is closed with the next mark.
         self.actions.push_back(Action::ListHosted);
         // The visit that decided it goes on, unless another token has come or time has run out.
         let visit = |holding: &Holding| holding.is_migrating() && holding.token.holder_id() == vm;

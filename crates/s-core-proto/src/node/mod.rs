@@ -24,6 +24,7 @@ use s_core_token::{Epoch, Mark, Token};
 
 use crate::decision::Evaluation;
 use crate::message::{Message, QueryId};
+use crate::mutation::Mutation;
 use crate::time::Instant;
 
 pub use config::{Bounds, Config, Timing};
@@ -350,7 +351,9 @@ impl<L: Levels> Node<L> {
     fn raise(&mut self, mark: Mark) {
         if mark > self.state.highest {
             self.state.highest = mark;
-            self.persist();
+            if !self.config.has(Mutation::MarkNotPersisted) {
+                self.persist();
+            }
         }
     }
 

@@ -1,13 +1,13 @@
 //! What a node does for other servers: it says where VMs are, and makes room.
 
-use s_core_model::{ServerId, VmId};
+use s_core_model::{Capacity, Levels, ServerId, VmId};
 use s_core_token::Mark;
 
 use super::Node;
 use super::io::Action;
 use crate::message::{CapacityAnswer, Demand, Message, QueryId};
+use crate::mutation::Mutation;
 use crate::time::Instant;
-use s_core_model::Levels;
 
 impl<L: Levels> Node<L> {
     /// 4.2.5: the server that hosts the VM answers with its own address. One that does not host it
@@ -43,31 +43,38 @@ impl<L: Levels> Node<L> {
         mark: Mark,
         demands: &[Demand],
     ) {
-        let answer = if mark < self.state.highest {
+        let unfenced = self.config.has(Mutation::CapacityRequestWithoutMark);
+        let answer = if mark < self.state.highest && !unfenced {
             CapacityAnswer::Stale(self.state.highest)
         } else {
-            self.raise(mark);
-            self.state.reservations.expire(now);
-            let here = |demand: &Demand| self.state.hosted.contains_key(&demand.vm);
-            let promised = if demands.iter().any(here) {
-                // It has come already, and this is an old request again.
-                Err(self.state.reservations.left(self.state.free, demands))
-            } else {
+            if !unfenced {
+                self.raise(mark);
                 self.alive(now, sender);
-                self.state.reservations.reserve(
-                    self.state.free,
-                    mark,
-                    demands,
-                    now + self.config.timing.reservation,
-                    self.config.bounds.reservations,
-                )
-            };
-            match promised {
+            }
+            match self.promise(now, mark, demands) {
                 Ok(()) => CapacityAnswer::Reserved,
                 Err(left) => CapacityAnswer::Full(left),
             }
         };
         self.answer(sender, Message::CapacityResponse { query, answer });
+    }
+
+    fn promise(&mut self, now: Instant, mark: Mark, demands: &[Demand]) -> Result<(), Capacity> {
+        let reservations = &mut self.state.reservations;
+        reservations.expire(now);
+        let mut free = self.state.free;
+        if self.config.has(Mutation::CapacityWithoutReservation) && free.vm_slots > 0 {
+            free.vm_slots += u32::try_from(reservations.len()).unwrap_or(0);
+            free.memory_mib = u64::MAX;
+        }
+        let here = |demand: &Demand| self.state.hosted.contains_key(&demand.vm);
+        if demands.iter().any(here) {
+            // It has come already, and this is an old request again.
+            return Err(reservations.left(free, demands));
+        }
+        let expires = now + self.config.timing.reservation;
+        let bound = self.config.bounds.reservations;
+        reservations.reserve(free, mark, demands, expires, bound)
     }
 
     /// The asker does not need the room, or has lost track of the VM: it is not let in under this mark any more.
@@ -82,7 +89,8 @@ impl<L: Levels> Node<L> {
     /// Rule R3: a VM is let in once, against a reservation that has not ended.
     pub(super) fn arriving(&mut self, now: Instant, vm: VmId) {
         self.state.reservations.expire(now);
-        let admitted = self.state.reservations.admit(vm);
+        let open = self.config.has(Mutation::AdmittedWithoutReservation);
+        let admitted = self.state.reservations.admit(vm) || open;
         self.actions.push_back(if admitted {
             Action::Admit(vm)
         } else {
