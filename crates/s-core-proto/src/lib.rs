@@ -64,11 +64,16 @@
 //! reserves (R3); a stale token is acknowledged and not acted on (R4); every mark that comes raises
 //! the receiver's (R6). docs/protocol.md shows messages, phases and the test that guards each rule.
 //!
+//! # Recovery
+//!
+//! Whoever hands the token on keeps a copy until its successor has handed it on as well, and makes
+//! a new epoch from it when the successor is silent (R5). When both are gone, a server that hears of no token for
+//! long claims to make a new one. A migration of unknown outcome blocks its VM until both ends have said where it is.
+//!
 //! # What it does not do
 //!
-//! It does not yet recover a token whose server crashes while it holds it, does not reject replayed
-//! frames, and does not ask both ends after a migration of unknown outcome: the VM is
-//! left alone as long as it is listed here. It measures nothing and migrates nothing itself.
+//! It measures nothing and migrates nothing itself, and it keeps no secrets: [`wire`] proves who sent a
+//! frame, not that nobody else reads it.
 #![no_std]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
