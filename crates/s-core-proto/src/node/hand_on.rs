@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use bytes::Bytes;
-use s_core_model::{Level, Levels, Rate, ServerId};
+use s_core_model::{Level, Levels, Rate, ServerId, VmId};
 use s_core_token::{Mark, Token, TokenView, VisitReport};
 
 use super::Node;
@@ -396,16 +396,26 @@ impl<L: Levels> Node<L> {
         holding.token.unsettle();
         self.state.locations.forget(vm);
         self.report(Report::Skipped { vm, why });
-        let new_round = self.choose_next(false);
-        if why == WhySkipped::NotFound
-            && let Some(holding) = &mut self.state.holding
-            && holding.token.remove(vm).is_err()
-        {
-            // It is the only one that is left.
-            self.state.holding = None;
-            return self.report(Report::NobodyLeft { vm });
+        let mut new_round = self.choose_next(false);
+        if why == WhySkipped::NotFound {
+            // A new round may begin with the very VM.
+            if self.is_next(vm) {
+                new_round |= self.choose_next(false);
+            }
+            if let Some(holding) = &mut self.state.holding
+                && holding.token.remove(vm).is_err()
+            {
+                // It is the only one that is left.
+                self.state.holding = None;
+                return self.report(Report::NobodyLeft { vm });
+            }
         }
         self.rest(now, new_round);
+    }
+
+    fn is_next(&self, vm: VmId) -> bool {
+        let holding = self.state.holding.as_ref();
+        holding.is_some_and(|holding| holding.token.holder_id() == vm)
     }
 
     /// The agent is about to stop: the token goes to another server at once, none is taken any more.
