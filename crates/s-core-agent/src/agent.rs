@@ -12,7 +12,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use s_core_backend::{FlowSource, Hypervisor};
 use s_core_model::{Levels as _, ServerId, VmId};
 use s_core_proto::wire::{Codec, FRAME_OVERHEAD};
-use s_core_proto::{Node, QueryId, UnknownServer};
+use s_core_proto::{Node, OpenMigration, QueryId, UnknownServer};
 use s_core_topology::LocationTable;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
@@ -94,9 +94,12 @@ fn start(
     source: Box<dyn FlowSource>,
 ) -> Result<AgentHandle, AgentError> {
     let (marks, found) = MarkFile::open(&config.state_dir)?;
-    if found.is_some() {
+    if let Some(durable) = &found {
         // Whether the token that was here is still on its way, this server cannot tell.
         config.mint = None;
+        for OpenMigration { vm, target, .. } in &durable.migrations {
+            tracing::warn!(%vm, %target, "a migration was under way when the agent last ended; it is left alone until its target says what became of it");
+        }
     }
     let (inbox, incoming) = sync_channel(INBOX);
     let wiring = Wiring::new(&config, inbox.clone())?;
@@ -122,6 +125,7 @@ fn start(
         marks,
         unstored: None,
         store_errors: Throttle::new(LOG_INTERVAL),
+        warnings: Throttle::new(LOG_INTERVAL),
         post,
         flows: wiring.flows,
         hypervisor,
@@ -129,6 +133,7 @@ fn start(
         migrations_ended: wiring.migrations_ended,
         domains: BTreeMap::new(),
         migrating: false,
+        not_begun: None,
         to_measure: None,
         mint: config.mint,
         migration_grace: config.migration_grace,
@@ -224,7 +229,7 @@ impl Wiring {
             port: config.port,
             addressing: config.addressing,
             asks: Bucket::new(asks, self.servers.server_count()),
-            first_asked: 0,
+            first_told: 0,
             losses: Throttle::new(LOG_INTERVAL),
         }
     }
@@ -359,7 +364,7 @@ impl AgentHandle {
     /// Tells the agent to stop and returns at once. It takes no token and begins no migration any more. It waits
     /// for a migration that is in flight, at most for [`migration_grace`](AgentConfig::migration_grace). A token that
     /// it holds goes on until another server has taken it; if none does within seconds and the time that
-    /// acknowledgements may take, the token is lost, which is logged.
+    /// acknowledgements may take, it is logged, and the others find the token again without this server.
     pub fn shutdown(&self) {
         self.stop.store(true, Ordering::SeqCst);
         // It fails only when the agent has stopped, or is awake and sees the flag.

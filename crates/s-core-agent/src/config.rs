@@ -13,6 +13,7 @@ use s_core_topology::LocationTable;
 
 use crate::error::AgentError;
 use crate::event::Observer;
+use crate::mark_file::MAX_MIGRATIONS;
 
 /// The UDP and TCP port of agents unless another is configured.
 pub const DEFAULT_PORT: u16 = 4747;
@@ -21,6 +22,9 @@ pub const DEFAULT_PORT: u16 = 4747;
 const LONGEST: Duration = Duration::from_secs(24 * 3600);
 /// The shortest, where none at all would do harm.
 const SHORTEST: Duration = Duration::from_millis(1);
+
+/// The most VMs that are remembered to have asked for a slot.
+const MOST_NEWCOMERS: usize = 1 << 16;
 
 /// The settings of an agent.
 ///
@@ -36,7 +40,7 @@ pub struct AgentConfig {
     pub keyring: Keyring,
     /// The port, UDP and TCP, at the server's own address, of this agent and of all others. Default [`DEFAULT_PORT`].
     pub port: u16,
-    /// The directory that keeps the highest mark; of this agent alone.
+    /// The directory that keeps the highest mark and open migrations; of this agent alone.
     pub state_dir: PathBuf,
     /// How the server that hosts a VM is asked.
     pub addressing: Addressing,
@@ -51,7 +55,7 @@ pub struct AgentConfig {
     pub network: NetworkLimits,
     /// The addresses of VMs that are known beforehand, by MAC address. They count more than what flows show.
     pub identities: BTreeMap<MacAddr, VmId>,
-    /// Whether this agent makes the token.
+    /// Whether this agent makes the first token, sooner than agents do that hear of none for long.
     pub mint: Option<Mint>,
     /// How long [`shutdown`](crate::AgentHandle::shutdown) waits at most for a migration in flight, and for
     /// another server to take the token. Default: as long as the node gives a migration, as one that is given
@@ -114,6 +118,30 @@ impl AgentConfig {
             let problem = "is 0; every agent must know the others', choose 4747";
             return Err(setting("port", problem));
         }
+        self.check_bounds()
+    }
+
+    fn check_bounds(&self) -> Result<(), AgentError> {
+        let bounds = &self.node.bounds;
+        let limits = [
+            (
+                "bounds.open_migrations",
+                bounds.open_migrations,
+                // One more may be under way.
+                MAX_MIGRATIONS - 1,
+            ),
+            ("bounds.newcomers", bounds.newcomers, MOST_NEWCOMERS),
+            (
+                "bounds.quiet_rounds",
+                bounds.quiet_rounds.into(),
+                u16::MAX.into(),
+            ),
+        ];
+        for (name, value, most) in limits {
+            if !(1..=most).contains(&value) {
+                return Err(setting(name, format!("is {value}; choose 1 to {most}")));
+            }
+        }
         Ok(())
     }
 
@@ -127,6 +155,13 @@ impl AgentConfig {
             ("timing.migration", timing.migration, SHORTEST),
             ("timing.reservation", timing.reservation, SHORTEST),
             ("timing.rest", timing.rest, SHORTEST),
+            ("timing.idle", timing.idle, SHORTEST),
+            ("timing.keep_alive", timing.keep_alive, SHORTEST),
+            ("timing.custody", timing.custody, SHORTEST),
+            ("timing.beacon", timing.beacon, SHORTEST),
+            ("timing.silence", timing.silence, SHORTEST),
+            ("timing.stagger", timing.stagger, Duration::ZERO),
+            ("timing.outcome", timing.outcome, SHORTEST),
             (
                 "timing.migration_grace",
                 self.migration_grace,
@@ -159,6 +194,31 @@ impl AgentConfig {
                 timing.reservation, timing.migration
             );
             return Err(setting("timing.reservation", problem));
+        }
+        self.check_recovery_times()
+    }
+
+    /// No server may take a token for lost that lives, nor claim a new one before its predecessor has recovered it.
+    fn check_recovery_times(&self) -> Result<(), AgentError> {
+        let timing = &self.node.timing;
+        let needed = 2 * timing.keep_alive;
+        if timing.custody < needed {
+            let problem = format!(
+                "is {:?}, so that one lost message puts the token in doubt; \
+                 choose at least {needed:?}, as timing.keep_alive is {:?}",
+                timing.custody, timing.keep_alive
+            );
+            return Err(setting("timing.custody", problem));
+        }
+        let asking = timing.answer * u32::from(self.node.bounds.attempts);
+        let needed = 2 * timing.beacon + timing.custody + asking;
+        if timing.silence < needed {
+            let problem = format!(
+                "is {:?}, so that servers make a token while another lives or is being recovered; \
+                 choose at least {needed:?}, as timing.beacon is {:?} and timing.custody {:?}",
+                timing.silence, timing.beacon, timing.custody
+            );
+            return Err(setting("timing.silence", problem));
         }
         Ok(())
     }
@@ -222,7 +282,7 @@ pub struct NetworkLimits {
     /// is waited for to be acknowledged. Default 10 s.
     pub delivery: Duration,
     /// The most datagrams per second that ask all servers for VMs; what is beyond is not sent. A second's
-    /// worth may go at once. Default 20,000.
+    /// worth may go at once. Beacons and claims, which are rare by themselves, are not counted. Default 20,000.
     pub asks_per_second: u32,
 }
 
@@ -238,7 +298,8 @@ impl Default for NetworkLimits {
     }
 }
 
-/// Makes the token if there has never been one.
+/// Makes the first token, sooner than it would be made otherwise: agents that hear of no token for
+/// [`silence`](s_core_proto::Timing::silence) agree on one of them that makes it.
 ///
 /// It is made only by an agent whose state directory holds no mark, when no token was seen for the whole `delay`.
 #[derive(Clone, Debug, PartialEq, Eq)]

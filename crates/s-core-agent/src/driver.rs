@@ -9,7 +9,7 @@ use std::time::Duration;
 use s_core_backend::{Hypervisor, MigrationOutcome, Uuid};
 use s_core_model::{ServerId, VmId};
 use s_core_proto::{
-    Action, CapacityAnswer, Input, Instant, Message, Node, Outcome, Report, TokenVerdict,
+    Action, Arrival, CapacityAnswer, Durable, Input, Instant, Message, Node, Outcome, TokenVerdict,
 };
 use s_core_token::Mark;
 use s_core_topology::LocationTable;
@@ -19,6 +19,7 @@ use crate::config::Mint;
 use crate::event::{Event, Observer};
 use crate::flows::Flows;
 use crate::inventory::Inventory;
+use crate::journal::log;
 use crate::mark_file::MarkFile;
 use crate::network::{Letter, Mailbox, NetworkStop, Refusals};
 use crate::post::Post;
@@ -53,9 +54,10 @@ pub(crate) struct Driver {
     pub(crate) node: Node<Arc<LocationTable>>,
     pub(crate) clock: Clock,
     pub(crate) marks: MarkFile,
-    /// The highest mark that could not be made durable.
-    pub(crate) unstored: Option<Mark>,
+    /// What could not be made durable.
+    pub(crate) unstored: Option<Durable>,
     pub(crate) store_errors: Throttle,
+    pub(crate) warnings: Throttle,
     pub(crate) post: Post,
     pub(crate) flows: Arc<Flows>,
     pub(crate) hypervisor: Arc<dyn Hypervisor>,
@@ -64,6 +66,8 @@ pub(crate) struct Driver {
     /// The domain of each VM that runs here.
     pub(crate) domains: BTreeMap<VmId, Uuid>,
     pub(crate) migrating: bool,
+    /// A migration that the node has decided and that could not begin, and why.
+    pub(crate) not_begun: Option<(VmId, ServerId, String)>,
     /// The VM whose rates are to be read next.
     pub(crate) to_measure: Option<VmId>,
     pub(crate) mint: Option<Mint>,
@@ -93,8 +97,6 @@ pub(crate) struct Stopping {
     migration_by: Duration,
     /// Until when to wait for another server to take the token.
     token_by: Duration,
-    /// Rounds of the token that have ended here since: in a whole one, nobody else took it.
-    rounds: u32,
 }
 
 impl Stopping {
@@ -103,7 +105,7 @@ impl Stopping {
         if migrating {
             return Some(self.migration_by);
         }
-        (holding && self.rounds < 2).then_some(self.token_by)
+        holding.then_some(self.token_by)
     }
 }
 
@@ -118,7 +120,7 @@ impl Driver {
             }
             self.tick();
             self.read_mail();
-            if self.stop.load(Ordering::SeqCst) {
+            if self.stopping.is_none() && self.stop.load(Ordering::SeqCst) {
                 self.begin_to_stop();
             }
             if self.has_stopped() {
@@ -126,8 +128,8 @@ impl Driver {
             }
         }
         if let Some(vm) = self.node.holder() {
-            tracing::warn!(%vm, mark = %self.node.mark(), "stopped while the token was here, which is lost: \
-                have one agent make a new one when agents run again");
+            tracing::warn!(%vm, mark = %self.node.mark(), "stopped while the token was here; the other agents will \
+                find it lost and go on without this one");
         }
         if self.migrating {
             tracing::error!("stopped while a migration was in flight; see where the VM runs");
@@ -136,11 +138,11 @@ impl Driver {
 
     fn begin_to_stop(&mut self) {
         let now = self.clock.now();
-        self.stopping.get_or_insert(Stopping {
+        self.stopping = Some(Stopping {
             migration_by: now + self.migration_grace,
             token_by: now + self.token_grace,
-            rounds: 0,
         });
+        self.handle(Input::Leave);
     }
 
     fn has_stopped(&self) -> bool {
@@ -153,7 +155,7 @@ impl Driver {
 
     /// How long nothing has to be done.
     fn patience(&self) -> Duration {
-        if self.to_measure.is_some() || self.more_mail {
+        if self.to_measure.is_some() || self.not_begun.is_some() || self.more_mail {
             return Duration::ZERO;
         }
         let timer = self.node.poll_timeout().map(|(at, _)| at.since_origin());
@@ -186,10 +188,7 @@ impl Driver {
         self.more_mail = false;
         if let Ok(letter) = self.mailbox.token() {
             self.more_mail = true;
-            // Whoever sent it hears nothing and passes this server over.
-            if self.stopping.is_none() {
-                self.receive(letter);
-            }
+            self.receive(letter);
         }
         for _ in 0..MESSAGES_PER_TURN {
             let Ok(letter) = self.mailbox.message() else {
@@ -206,6 +205,9 @@ impl Driver {
     }
 
     fn tick(&mut self) {
+        if let Some((vm, target, why)) = self.not_begun.take() {
+            self.migration_ended(vm, target, MigrationOutcome::StayedHere(why));
+        }
         if let Some(vm) = self.to_measure.take() {
             let rates = self.flows.rates(vm);
             self.handle(match rates {
@@ -262,30 +264,42 @@ impl Driver {
         self.handle(Input::MigrationEnded { vm, outcome });
     }
 
-    /// Tells the node and does what it says, in order; nothing after a mark that is not durable.
+    /// Tells the node and does what it says, in order; nothing after what is not durable.
     fn handle(&mut self, input: Input) {
         let now = Instant::after_origin(self.clock.now());
         self.node.handle(now, input);
         let mut fenced = false;
         while let Some(action) = self.node.poll() {
             match action {
-                Action::Persist(mark) => fenced |= !self.store(mark),
-                _ if fenced => {}
-                action if needs_mark(&action) && !self.store_again() => fenced = true,
+                Action::Persist(durable) => fenced |= !self.store(durable),
+                action if fenced => self.leave_undone(action),
+                action if needs_mark(&action) && !self.store_again() => {
+                    fenced = true;
+                    self.leave_undone(action);
+                }
                 action => self.act(action),
             }
         }
     }
 
-    /// Rule R1: whether the mark is durable.
-    fn store(&mut self, mark: Mark) -> bool {
-        match self.marks.store(mark) {
+    /// The node waits for the end of a migration for ever; for everything else it has timers.
+    fn leave_undone(&mut self, action: Action) {
+        if let Action::Migrate { vm, target, .. } = action {
+            let why = "that it leaves could not be stored";
+            self.not_begun = Some((vm, target, why.to_owned()));
+        }
+    }
+
+    /// Rule R1: whether it is durable now.
+    fn store(&mut self, durable: Durable) -> bool {
+        match self.marks.store(&durable) {
             Ok(()) => {
                 self.unstored = None;
                 true
             }
             Err(error) => {
-                self.unstored = Some(mark);
+                let mark = durable.mark;
+                self.unstored = Some(durable);
                 if self.store_errors.permits() {
                     tracing::error!(%mark, %error, "nothing is done under this mark until it can be stored");
                 }
@@ -296,9 +310,10 @@ impl Driver {
         }
     }
 
-    /// Tries once more to store a mark that could not be stored.
+    /// Tries once more to store what could not be stored.
     fn store_again(&mut self) -> bool {
-        self.unstored.is_none_or(|mark| self.store(mark))
+        let unstored = self.unstored.take();
+        unstored.is_none_or(|durable| self.store(durable))
     }
 
     fn act(&mut self, action: Action) {
@@ -313,14 +328,10 @@ impl Driver {
                 target,
                 deadline,
             } => self.migrate(vm, target, deadline),
+            // Nobody has told the node of an arrival.
+            Action::Admit(_) | Action::Refuse(_) => {}
             Action::Report(report) => {
-                tracing::debug!(?report, "node");
-                if let (Report::RoundEnded { .. }, Some(stopping)) = (&report, &mut self.stopping) {
-                    stopping.rounds += 1;
-                }
-                if let Report::BadToken { from, why } = &report {
-                    tracing::warn!(%from, ?why, "a token cannot be used");
-                }
+                log(&report, &mut self.warnings);
                 self.tell(Event::Node(report));
             }
         }
@@ -335,9 +346,10 @@ impl Driver {
     fn migrate(&mut self, vm: VmId, target: ServerId, deadline: Duration) {
         let hypervisor = Arc::clone(&self.hypervisor);
         let inbox = self.inbox.clone();
-        let stays = |why: &str| MigrationOutcome::StayedHere(why.to_owned());
+        let not_begun = |why: String| Some((vm, target, why));
         if self.stopping.is_some() {
-            return self.migration_ended(vm, target, stays("the agent stops"));
+            self.not_begun = not_begun("the agent stops".into());
+            return;
         }
         let ended = move |outcome| Incoming::MigrationEnded {
             vm,
@@ -345,8 +357,8 @@ impl Driver {
             outcome,
         };
         let Some(domain) = self.domains.get(&vm).copied() else {
-            let outcome = stays("it does not run here any more");
-            return self.migration_ended(vm, target, outcome);
+            self.not_begun = not_begun("it does not run here any more".into());
+            return;
         };
         tracing::info!(%vm, %target, "migrating");
         let work = move || {
@@ -359,10 +371,7 @@ impl Driver {
             .spawn(work)
         {
             Ok(_) => self.migrating = true,
-            Err(error) => {
-                let outcome = stays(&format!("cannot start a thread: {error}"));
-                self.migration_ended(vm, target, outcome);
-            }
+            Err(error) => self.not_begun = not_begun(format!("cannot start a thread: {error}")),
         }
     }
 
@@ -373,32 +382,49 @@ impl Driver {
     }
 
     fn status(&self) -> AgentStatus {
+        let open = self.node.open_migrations();
         AgentStatus {
             server: self.node.server(),
             mark: self.node.mark(),
             holder: self.node.holder(),
+            watched: self.node.watched(),
             vms: self.node.hosted_vms().collect(),
             measured: self.flows.is_measured(),
             flows: self.flows.totals(),
             migrating: self.migrating,
+            open_migrations: open.map(|open| (open.vm, open.target)).collect(),
             reservations: self.node.reservation_count(),
             refused: self.refusals.totals(),
         }
     }
 }
 
-/// Whether an action must not happen before the marks behind it are durable.
+/// Whether an action must not happen before the marks behind it are durable: one that promises something that a
+/// server started again would not keep, or that says that the token is well here.
 fn needs_mark(action: &Action) -> bool {
     match action {
-        Action::Migrate { .. } => true,
+        Action::Migrate { .. } | Action::Admit(_) => true,
         Action::Send { message, .. } => match message {
-            Message::Token(_) | Message::CapacityRequest { .. } => true,
+            Message::Token(_)
+            | Message::CapacityRequest { .. }
+            | Message::KeepAlive { .. }
+            | Message::Beacon { .. } => true,
             Message::CapacityResponse { answer, .. } => !matches!(answer, CapacityAnswer::Stale(_)),
             Message::TokenAck { verdict, .. } => *verdict == TokenVerdict::Accepted,
+            Message::OutcomeResponse { arrival, .. } => *arrival == Arrival::Absent,
             Message::LocationRequest { .. }
             | Message::LocationResponse { .. }
-            | Message::Release { .. } => false,
+            | Message::Release { .. }
+            | Message::CustodyRequest { .. }
+            | Message::Claim { .. }
+            | Message::Yield { .. }
+            | Message::Join { .. }
+            | Message::OutcomeRequest { .. } => false,
         },
-        Action::Persist(_) | Action::Measure(_) | Action::ListHosted | Action::Report(_) => false,
+        Action::Persist(_)
+        | Action::Measure(_)
+        | Action::ListHosted
+        | Action::Refuse(_)
+        | Action::Report(_) => false,
     }
 }

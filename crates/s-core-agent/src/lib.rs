@@ -57,16 +57,23 @@
 //! as bytes come. Connections are few, and those that matter least go first; each has deadlines. What is
 //! refused is counted ([`AgentStatus::refused`]) and logged at most every 10 s for each reason.
 //!
+//! # A crash
+//!
+//! The highest mark and the migrations under way are on disk. An agent that starts again acts on no token that it
+//! acted on before, and asks the target of each such migration what became of it. The token goes on meanwhile
+//! from the copy of the server that had it before, or the agents that are left make a new one (docs/protocol.md).
+//!
 //! # A disk that is full
 //!
 //! A mark that cannot be stored stops what would have been done under it, and only that (rule R1): locations are told
-//! still. Before the next thing that needs a mark, it is tried again.
+//! still. Before the next thing that needs a mark, it is tried again. A server whose disk stays full holds no
+//! token: it says nothing to the server that keeps a copy, which makes the token anew.
 //!
 //! # What it does not do
 //!
 //! It sets up no flow rules and no interception of packets to VMs, rotates no logs (it uses `tracing`; the program
-//! brings the subscriber), and does not yet find a token again that was lost in a crash. An agent that is stopped
-//! hands the token that it holds to another server first, if one takes it in time. It runs on Unix only.
+//! brings the subscriber). An agent that is stopped hands the token that it holds to another server first, if one
+//! takes it in time. It runs on Unix only.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod agent;
@@ -79,6 +86,7 @@ mod error;
 mod event;
 mod flows;
 mod inventory;
+mod journal;
 mod key_file;
 mod mark_file;
 mod network;
@@ -90,8 +98,8 @@ mod status;
 pub use agent::{Agent, AgentHandle};
 pub use config::{Addressing, AgentConfig, DEFAULT_PORT, FlowSettings, Mint, NetworkLimits};
 pub use config_file::{
-    ConfigFile, ConfigFileError, FlowsSection, HypervisorKind, HypervisorSection, KeysSection,
-    TimingSection, TokenSection, VmSection,
+    BoundsSection, ConfigFile, ConfigFileError, FlowsSection, HypervisorKind, HypervisorSection,
+    KeysSection, TimingSection, TokenSection, VmSection,
 };
 pub use error::AgentError;
 pub use event::{Event, Observer};

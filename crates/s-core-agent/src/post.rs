@@ -34,8 +34,8 @@ pub(crate) struct Post {
     pub(crate) port: u16,
     pub(crate) addressing: Addressing,
     pub(crate) asks: Bucket,
-    /// The server that is asked first when all are.
-    pub(crate) first_asked: u32,
+    /// The server that is told first when all are.
+    pub(crate) first_told: u32,
     pub(crate) losses: Throttle,
 }
 
@@ -43,7 +43,7 @@ impl Post {
     pub(crate) fn send(&mut self, to: Destination, message: &Message) {
         let receiver = match to {
             Destination::Server(server) => Some(server),
-            Destination::HostOf(_) => None,
+            Destination::HostOf(_) | Destination::Everybody => None,
         };
         let frame = self.codec.seal(receiver, message);
         match to {
@@ -59,17 +59,21 @@ impl Post {
             Destination::HostOf(vm) if self.addressing == Addressing::Vms => {
                 self.datagram(vm.addr(), &frame);
             }
-            Destination::HostOf(_) => self.ask_everybody(&frame),
+            Destination::HostOf(_) if !self.asks.take(self.server_count()) => {
+                self.lost("more requests to all servers than asks_per_second allows");
+            }
+            Destination::HostOf(_) | Destination::Everybody => self.tell_everybody(&frame),
         }
     }
 
-    fn ask_everybody(&mut self, frame: &Bytes) {
+    fn server_count(&self) -> u32 {
+        u32::try_from(self.servers.server_count()).unwrap_or(u32::MAX)
+    }
+
+    fn tell_everybody(&mut self, frame: &Bytes) {
         let servers = Arc::clone(&self.servers);
-        let count = u32::try_from(servers.server_count()).unwrap_or(u32::MAX);
-        if !self.asks.take(count) {
-            return self.lost("more requests to all servers than asks_per_second allows");
-        }
-        let first = self.first_asked;
+        let count = self.server_count();
+        let first = self.first_told;
         let mut unsent = None;
         for index in (first..count).chain(0..first.min(count)) {
             let server = servers.server_at(ServerIndex::new(index));
@@ -78,7 +82,7 @@ impl Post {
             }
         }
         // Those for whom the system had no room this time come first the next time.
-        self.first_asked = unsent.unwrap_or(first);
+        self.first_told = unsent.unwrap_or(first);
     }
 
     /// Says whether the system took it.

@@ -15,6 +15,8 @@ pub struct AgentStatus {
     pub mark: Mark,
     /// The VM for which it holds the token, if it does.
     pub holder: Option<VmId>,
+    /// The server that has the token as far as this one knows, while this one keeps a copy of it.
+    pub watched: Option<ServerId>,
     /// The VMs that run here and whose addresses are known, with their memory in MiB.
     pub vms: Vec<(VmId, u32)>,
     /// Whether rates are known: the switch answers and has been measured for half a window.
@@ -23,6 +25,8 @@ pub struct AgentStatus {
     pub flows: FlowTotals,
     /// Whether a migration is in flight from here.
     pub migrating: bool,
+    /// Migrations from here of unknown outcome: the VM and where it may be.
+    pub open_migrations: Vec<(VmId, ServerId)>,
     /// How many VMs room is reserved for.
     pub reservations: usize,
     /// How many datagrams, frames and connections were refused, by reason.

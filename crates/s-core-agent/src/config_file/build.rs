@@ -10,7 +10,7 @@ use s_core_backend::{FlowSource, Hypervisor};
 use s_core_flow::MacAddr;
 use s_core_model::{CostModel, VmId};
 use s_core_proto::wire::{Cluster, Key, Keyring};
-use s_core_proto::{Config as NodeConfig, Timing};
+use s_core_proto::{Bounds, Config as NodeConfig, Timing};
 use s_core_topology::LocationTable;
 
 use super::{ConfigFile, ConfigFileError, HypervisorKind, read_text};
@@ -33,6 +33,7 @@ impl ConfigFile {
         node.migration_cost = self.migration_cost;
         node.target_choice = self.target_choice;
         node.timing = self.timing();
+        node.bounds = self.bounds();
         let state_dir = self.resolve(&self.state_dir);
         let mut config = AgentConfig::new(node, self.keyring()?, state_dir);
         config.cluster = Cluster(self.cluster);
@@ -61,6 +62,24 @@ impl ConfigFile {
             migration: given.migration.unwrap_or(default.migration),
             reservation: given.reservation.unwrap_or(default.reservation),
             rest: given.rest.unwrap_or(default.rest),
+            idle: given.idle.unwrap_or(default.idle),
+            keep_alive: given.keep_alive.unwrap_or(default.keep_alive),
+            custody: given.custody.unwrap_or(default.custody),
+            beacon: given.beacon.unwrap_or(default.beacon),
+            silence: given.silence.unwrap_or(default.silence),
+            stagger: given.stagger.unwrap_or(default.stagger),
+            outcome: given.outcome.unwrap_or(default.outcome),
+        }
+    }
+
+    fn bounds(&self) -> Bounds {
+        let default = Bounds::default();
+        let given = self.bounds;
+        Bounds {
+            open_migrations: given.open_migrations.unwrap_or(default.open_migrations),
+            newcomers: given.newcomers.unwrap_or(default.newcomers),
+            quiet_rounds: given.quiet_rounds.unwrap_or(default.quiet_rounds),
+            ..default
         }
     }
 

@@ -76,7 +76,7 @@ pub struct ConfigFile {
     /// `servers` or `vms`: see [`Addressing`]. Default `servers`.
     #[serde(default, deserialize_with = "values::addressing")]
     pub addressing: Addressing,
-    /// The directory that keeps the highest mark; of this agent alone.
+    /// The directory that keeps the highest mark and open migrations; of this agent alone.
     pub state_dir: PathBuf,
     /// Whether to run with the [laboratory key](crate::lab_key), which everybody knows. Default `false`.
     #[serde(default)]
@@ -86,11 +86,14 @@ pub struct ConfigFile {
     /// How long things may take.
     #[serde(default)]
     pub timing: TimingSection,
+    /// How much is remembered.
+    #[serde(default)]
+    pub bounds: BoundsSection,
     /// Where traffic is measured.
     pub flows: FlowsSection,
     /// What runs the VMs.
     pub hypervisor: HypervisorSection,
-    /// Who makes the token.
+    /// Who makes the first token.
     #[serde(default)]
     pub token: TokenSection,
     /// VMs whose addresses are known beforehand.
@@ -135,10 +138,44 @@ pub struct TimingSection {
     /// How long the token rests with each VM.
     #[serde(deserialize_with = "values::seconds")]
     pub rest: Option<Duration>,
+    /// How long the token rests at the end of a round, once `quiet_rounds` of `[bounds]` have been quiet.
+    #[serde(deserialize_with = "values::seconds")]
+    pub idle: Option<Duration>,
+    /// How often whoever holds the token tells the server that keeps a copy of it.
+    #[serde(deserialize_with = "values::seconds")]
+    pub keep_alive: Option<Duration>,
+    /// How long that server hears nothing before it asks, and then makes the token anew: at least two `keep_alive`.
+    #[serde(deserialize_with = "values::seconds")]
+    pub custody: Option<Duration>,
+    /// How often all servers are told that the token lives.
+    #[serde(deserialize_with = "values::seconds")]
+    pub beacon: Option<Duration>,
+    /// How long a server hears of no token before it claims to make a new one: at least two `beacon`, a `custody`
+    /// and the answers to its questions. The first token is made so too, unless one agent has `mint` of `[token]`.
+    #[serde(deserialize_with = "values::seconds")]
+    pub silence: Option<Duration>,
+    /// By how much each server waits longer for that than the one before it in `servers.csv`.
+    #[serde(deserialize_with = "values::seconds")]
+    pub stagger: Option<Duration>,
+    /// How often both ends of a migration of unknown outcome are asked.
+    #[serde(deserialize_with = "values::seconds")]
+    pub outcome: Option<Duration>,
     /// How long the agent, when told to stop, waits for a migration in flight. Default: as `migration`. Whatever
     /// stops it must wait longer, as by systemd's `TimeoutStopSec`.
     #[serde(deserialize_with = "values::seconds")]
     pub migration_grace: Option<Duration>,
+}
+
+/// `[bounds]`: some of the fields of [`Bounds`](s_core_proto::Bounds), each with its default.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct BoundsSection {
+    /// Migrations of unknown outcome at a time, at most 1023; with more, none begins.
+    pub open_migrations: Option<usize>,
+    /// VMs elsewhere remembered that asked for a slot, at most 65,536.
+    pub newcomers: Option<usize>,
+    /// After how many quiet rounds the token rests longer.
+    pub quiet_rounds: Option<u16>,
 }
 
 /// `[flows]`: Open vSwitch, and the fields of [`FlowSettings`](crate::FlowSettings), each with its default.
@@ -198,13 +235,13 @@ pub enum HypervisorKind {
     Xl,
 }
 
-/// `[token]`: at most one agent of a cluster has `mint`.
+/// `[token]`: at most one agent of a cluster has `mint`. Without it the agents make a token by themselves, after
+/// `silence` of `[timing]`.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TokenSection {
     /// A file with the VMs of the data centre, an address a line; comments begin with `#`. The agent makes the token
-    /// for them if it has never seen one, which its state directory tells; to replace a token that was lost,
-    /// `dom0-agent --mint` makes one all the same.
+    /// for them if it has never seen one, which its state directory tells; `dom0-agent --mint` makes one all the same.
     pub mint: Option<PathBuf>,
     /// How long it waits for another's token first. Default: twice the window of `[flows]`.
     #[serde(deserialize_with = "values::seconds")]

@@ -304,6 +304,7 @@ fn agent_config(
         migration: Duration::from_secs(30),
         reservation: Duration::from_secs(60),
         rest: (config.window / vms).max(SHORTEST_REST),
+        idle: config.window,
         ..Timing::default()
     };
     let mut agent = AgentConfig::new(

@@ -223,6 +223,16 @@ impl<L: Levels> Node<L> {
             .map(|holding| holding.token.holder_id())
     }
 
+    /// The server that the token was handed to, while a copy of it is kept here (rule R5).
+    pub fn watched(&self) -> Option<ServerId> {
+        self.state.custody.map(|custody| custody.server)
+    }
+
+    /// Migrations from here of unknown outcome, by VM.
+    pub fn open_migrations(&self) -> impl Iterator<Item = OpenMigration> + '_ {
+        self.state.open.values().map(|open| open.migration)
+    }
+
     /// How many VMs room is reserved for.
     pub fn reservation_count(&self) -> usize {
         self.state.reservations.len()
