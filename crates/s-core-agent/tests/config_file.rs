@@ -147,6 +147,12 @@ fn what_is_wrong_is_said_where_it_is() {
         "migration",
         "reservation",
         "rest",
+        "idle",
+        "keep_alive",
+        "custody",
+        "beacon",
+        "silence",
+        "outcome",
     ] {
         let (line, key) = (format!("[timing]\n{time} = 0"), format!("timing.{time}: "));
         check(&[("#hypervisor", &line)], &[&key, "is 0ns; choose 1ms"]);
@@ -158,6 +164,22 @@ fn what_is_wrong_is_said_where_it_is() {
             "at least 3960.8s",
             "migration is 3600s",
         ],
+    );
+    check(
+        &[("#hypervisor", "[timing]\nkeep_alive = 3")],
+        &["timing.custody: is 5s", "at least 6s"],
+    );
+    check(
+        &[("#hypervisor", "[timing]\nsilence = 20")],
+        &["timing.silence: is 20s", "at least 25.8s"],
+    );
+    check(
+        &[("#hypervisor", "[bounds]\nopen_migrations = 1024")],
+        &["bounds.open_migrations: is 1024", "choose 1 to 1023"],
+    );
+    check(
+        &[("#hypervisor", "[bounds]\nquiet_rounds = 0")],
+        &["bounds.quiet_rounds: is 0", "choose 1"],
     );
     check(&[("\"xl\"", "\"kvm\"")], &["agent.toml:13:8:", "`xl`"]);
     check(
@@ -225,7 +247,8 @@ fn everything_can_be_set() {
         ),
         (
             "#hypervisor",
-            "reserve_mib = 256\nprogram = \"/usr/sbin/xl\"\nssh = \"ssh -p 22\"\n[timing]\nrest = 0.25\nmigration = 60\nmigration_grace = 0\n\
+            "reserve_mib = 256\nprogram = \"/usr/sbin/xl\"\nssh = \"ssh -p 22\"\n[timing]\nrest = 0.25\nmigration = 60\nmigration_grace = 0\nsilence = 90\n\
+             stagger = 0\n[bounds]\nopen_migrations = 2\nnewcomers = 9\nquiet_rounds = 1\n\
              [token]\nmint = \"vms\"\ndelay = 5\n[[vm]]\nmac = \"00:16:3e:00:00:01\"\naddress = \"10.1.0.1\"",
         ),
     ]);
@@ -238,6 +261,11 @@ fn everything_can_be_set() {
     assert_eq!(config.flows.interval, Duration::from_millis(500));
     assert_eq!(config.flows.limit, 1000);
     assert_eq!(config.node.timing.rest, Duration::from_millis(250));
+    assert_eq!(config.node.timing.silence, Duration::from_secs(90));
+    assert_eq!(config.node.timing.stagger, Duration::ZERO);
+    let bounds = config.node.bounds;
+    assert_eq!((bounds.open_migrations, bounds.newcomers), (2, 9));
+    assert_eq!(bounds.quiet_rounds, 1);
     assert_eq!(config.migration_grace, Duration::ZERO);
     assert_eq!(config.identities.len(), 1);
     let mint = config.mint.unwrap();

@@ -18,7 +18,7 @@ use s_core_backend::emulated::{DataCentre, EmulatedServer, EmulatedVm};
 use s_core_backend::{FlowSource, FlowSourceError, Poll};
 use s_core_model::{CostModel, LinkWeights, Rate, ServerId, VmId};
 use s_core_proto::wire::{Cluster, Codec, Keyring};
-use s_core_proto::{Config, Message, QueryId, Report, TokenVerdict};
+use s_core_proto::{Arrival, Config, Message, QueryId, Report, TokenVerdict};
 use s_core_token::{Limits, Mark, PolicyKind, Token, TokenView};
 use s_core_topology::LocationTable;
 
@@ -307,7 +307,7 @@ fn nothing_is_done_under_a_mark_that_cannot_be_stored() {
     assert!(
         std::fs::read_to_string(state.path().join("mark"))
             .unwrap()
-            .starts_with("s-core-mark 1 ")
+            .starts_with("s-core-mark 2 ")
     );
     bench.stop();
 }
@@ -341,6 +341,38 @@ fn a_restart_knows_the_token_again() {
         panic!("no acknowledgement");
     };
     assert!(matches!(verdict, TokenVerdict::Stale(_)), "{verdict:?}");
+    bench.stop();
+}
+
+#[test]
+fn a_restart_asks_what_became_of_a_migration() {
+    let state = tempfile::tempdir().unwrap();
+    // The mark is 1.0, and VM was on its way to 127.78.8.2 under it.
+    let mark = "00000000000000017f4e08020000000000000000";
+    let text = format!("s-core-mark 2 {mark}0a0100017f4e0802{mark}");
+    let checksum = blake3::hash(text.as_bytes()).to_hex();
+    let text = format!("{text} {}\n", &checksum[..16]);
+    std::fs::write(state.path().join("mark"), text).unwrap();
+    let bench = Bench::start(8, state.path());
+    let open = bench.agent.status().unwrap().open_migrations;
+    assert_eq!(open, [(VM, bench.other_id)]);
+    let question = loop {
+        if let Message::OutcomeRequest { query, vm, .. } = bench.answer() {
+            break Message::OutcomeResponse {
+                query,
+                vm,
+                arrival: Arrival::Absent,
+            };
+        }
+    };
+    bench.tell(&question);
+    bench.wait_for(|event| {
+        matches!(
+            event,
+            Event::Node(Report::OutcomeKnown { moved: false, .. })
+        )
+    });
+    assert!(bench.agent.status().unwrap().open_migrations.is_empty());
     bench.stop();
 }
 

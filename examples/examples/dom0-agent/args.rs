@@ -14,7 +14,7 @@ Examples:
   dom0-agent --out run                         then: plan run/snapshot-before
   dom0-agent check-config /etc/s-core/agent.toml
   dom0-agent --config /etc/s-core/agent.toml   the agent of this host (Xen and Open vSwitch)
-  dom0-agent --config /etc/s-core/agent.toml --mint   the same, after the token was lost
+  dom0-agent --config /etc/s-core/agent.toml --mint   the same, with a new token at once
   dom0-agent capture --config /etc/s-core/agent.toml --out snapshot
 
 Logs go to standard error; RUST_LOG chooses which, e.g. RUST_LOG=s_core_agent=debug.
@@ -32,8 +32,8 @@ pub(crate) struct Cli {
     /// Run the agent of this host with this configuration
     #[arg(long, value_name = "FILE", conflicts_with_all = ["servers", "vms", "seed", "policy", "target_choice", "migration_cost", "out"])]
     pub(crate) config: Option<PathBuf>,
-    /// Make a new token for the VMs of [token] mint, after its delay, unless one is seen until then. For when the
-    /// token was lost: without this, a host that has ever seen one makes none. On one host only
+    /// Make a new token for the VMs of [token] mint, after its delay, unless one is seen until then. Only to
+    /// start sooner: after [timing] silence the agents make one by themselves. On one host only
     #[arg(long, requires = "config")]
     pub(crate) mint: bool,
     #[command(flatten)]

@@ -165,6 +165,24 @@ impl View {
             Event::Node(Report::Minted { vms, .. }) => {
                 Some(format!("a token for {vms} VMs begins its way"))
             }
+            Event::Node(Report::InDoubt { server, .. }) => Some(format!(
+                "{} has the token and gives no sign of life",
+                self.place(*server)
+            )),
+            Event::Node(Report::Recovered { from, .. }) => Some(format!(
+                "the token was lost with {}; it goes on from the copy of {}",
+                self.place(*from),
+                self.place(server)
+            )),
+            Event::Node(Report::Claiming { .. }) => Some(format!(
+                "{} has heard of no token for long and asks to make one",
+                self.place(server)
+            )),
+            Event::Node(Report::OutcomeKnown { vm, target, moved }) => {
+                let moved = if *moved { "is" } else { "is not" };
+                let (vm, target) = (self.name(*vm), self.place(*target));
+                Some(format!("{vm} {moved} on {target}: now it is known"))
+            }
             Event::Node(Report::Skipped { vm, why }) => {
                 Some(format!("{} is passed over: {why:?}", self.name(*vm)))
             }

@@ -154,7 +154,7 @@ pub struct TimingSection {
     /// and the answers to its questions. The first token is made so too, unless one agent has `mint` of `[token]`.
     #[serde(deserialize_with = "values::seconds")]
     pub silence: Option<Duration>,
-    /// By how much each server waits longer for that than the one before it in `servers.csv`.
+    /// By how much each server waits longer for that than the one with the next lower address.
     #[serde(deserialize_with = "values::seconds")]
     pub stagger: Option<Duration>,
     /// How often both ends of a migration of unknown outcome are asked.
