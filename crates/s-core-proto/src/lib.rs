@@ -93,7 +93,8 @@ pub use message::{Arrival, CapacityAnswer, Demand, Message, QueryId, TokenVerdic
 #[cfg(feature = "mutations")]
 pub use mutation::Mutation;
 pub use node::{
-    Action, BadToken, Bounds, Config, Destination, Durable, Input, Node, OpenMigration, Outcome,
-    Report, TimerKind, Timing, UnknownServer, WhySkipped, WhyStayed,
+    Action, BadToken, Bounds, Config, Destination, Durable, Input, InvalidPairShare,
+    MigrationLimits, Node, OpenMigration, Outcome, PairShare, Report, TimerKind, Timing,
+    UnknownServer, WhySkipped, WhyStayed,
 };
 pub use time::Instant;
