@@ -226,7 +226,7 @@ fn a_thread_that_panics_ends_the_agent() {
     }
 
     let state = tempfile::tempdir().unwrap();
-    let bench = Bench::start_with(7, state.path(), |_| Box::new(Defective));
+    let bench = Bench::start_with(7, state.path(), |_| {}, |_| Box::new(Defective));
     let began = Instant::now();
     while !bench.agent.is_finished() {
         assert!(began.elapsed() < SOON);

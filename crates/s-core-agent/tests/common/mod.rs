@@ -41,12 +41,13 @@ pub struct Bench {
 
 impl Bench {
     pub fn start(net: u8, state: &Path) -> Self {
-        Self::start_with(net, state, |flows| flows)
+        Self::start_with(net, state, |_| {}, |flows| flows)
     }
 
     pub fn start_with(
         net: u8,
         state: &Path,
+        change: impl FnOnce(&mut AgentConfig),
         wrap: impl FnOnce(Box<dyn FlowSource>) -> Box<dyn FlowSource>,
     ) -> Self {
         let [here, there] = [1, 2].map(|host| Ipv4Addr::new(127, 78, net, host));
@@ -76,6 +77,7 @@ impl Bench {
         config.observer = Some(Observer::new(move |_, event| {
             let _ = told.send(event.clone());
         }));
+        change(&mut config);
         let server = |addr: Ipv4Addr| EmulatedServer {
             id: addr.into(),
             vm_slots: 4,
