@@ -53,7 +53,7 @@
 //! # The types to know
 //!
 //! - [`Node`] with its [`Config`]; [`Input`]s go in, [`Action`]s come out; [`Report`]s are for people.
-//! - [`Message`]: what nodes say to each other; [`wire::Codec`] seals and opens the frames.
+//! - [`Message`]: what nodes say to each other; [`wire::Codec`] seals the frames and [`wire::Opener`] opens them.
 //! - [`Evaluation`] and [`TargetChoice`]: the migration decision alone, for planners and simulators.
 //!
 //! # The rules
