@@ -101,9 +101,10 @@ fn a_vm_that_has_arrived_stays_for_a_while() {
         }
         lead.hosted(&[HERE], 2);
         let until = lead.now + cool_down;
-        lead.now = lead.now + waited;
         // Listed again, it has not come again.
+        lead.now = lead.now + waited / 2;
         lead.hosted(&[HERE], 2);
+        lead.now = lead.now + (waited - waited / 2);
         let next = first_mark().new_epoch(server(3)).expect("an epoch");
         lead.receives(3, Message::Token(token(HERE, next)));
         let query = asked_location(&lead.measured(&[(FAR, 100.0)]));
