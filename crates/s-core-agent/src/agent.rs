@@ -11,7 +11,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use s_core_backend::{FlowSource, Hypervisor};
 use s_core_model::{Levels as _, ServerId, VmId};
-use s_core_proto::wire::{Codec, FRAME_OVERHEAD};
+use s_core_proto::wire::{Codec, FRAME_OVERHEAD, Opener};
 use s_core_proto::{Node, OpenMigration, QueryId, UnknownServer};
 use s_core_topology::LocationTable;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
@@ -209,7 +209,7 @@ impl Wiring {
             listener,
             wake: wake_reader,
             stop: Arc::clone(&stop),
-            codec: self.codec.clone(),
+            opener: Opener::new(self.codec.clone(), Arc::clone(&self.servers)),
             servers: Arc::clone(&self.servers),
             limits: config.network,
             refusals: Arc::clone(&self.refusals),

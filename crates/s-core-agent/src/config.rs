@@ -163,6 +163,11 @@ impl AgentConfig {
             ("timing.stagger", timing.stagger, Duration::ZERO),
             ("timing.outcome", timing.outcome, SHORTEST),
             (
+                "limits.cool_down",
+                self.node.limits.cool_down,
+                Duration::ZERO,
+            ),
+            (
                 "timing.migration_grace",
                 self.migration_grace,
                 Duration::ZERO,
@@ -254,6 +259,9 @@ pub struct FlowSettings {
     pub idle_timeout: Duration,
     /// The most flows kept. Default 200,000, which is what Open vSwitch keeps.
     pub limit: usize,
+    /// Whether the rate of a pair is twice the smaller of its two directions, so that traffic counts only as far as the
+    /// other side answers. The same on every host, or the two ends of a pair disagree. Default no: the sum of both.
+    pub answered_only: bool,
 }
 
 impl Default for FlowSettings {
@@ -264,6 +272,7 @@ impl Default for FlowSettings {
             window: Duration::from_secs(60),
             idle_timeout: Duration::from_secs(120),
             limit: 200_000,
+            answered_only: false,
         }
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use s_core_backend::{End, FlowCounter, FlowSource, FlowSourceError, Poll};
 use s_core_flow::{
-    CounterDeltas, FlowKey, FlowTable, FlowTableConfig, InvalidFlowTableConfig, MacAddr,
+    CounterDeltas, EachWay, FlowKey, FlowTable, FlowTableConfig, InvalidFlowTableConfig, MacAddr,
 };
 use s_core_model::{Rate, VmId};
 
@@ -94,7 +94,12 @@ impl Flows {
         let measured = self.lock();
         // As of the last poll: what came since then is not in the table.
         let until = self.measured_until(&measured)?;
-        let rates = measured.table.rates(vm.addr(), until);
+        let rates = if self.settings.answered_only {
+            let rates = measured.table.rates_each_way(vm.addr(), until);
+            rates.into_iter().map(answered).collect()
+        } else {
+            measured.table.rates(vm.addr(), until)
+        };
         let rate = |(peer, rate): (Ipv4Addr, f64)| Some((peer.into(), Rate::new(rate).ok()?));
         Some(rates.into_iter().filter_map(rate).collect())
     }
@@ -217,6 +222,11 @@ impl Flows {
     }
 }
 
+/// Bytes count only as far as the other side answers. Both ends of a pair come to the same rate.
+const fn answered((peer, rate): (Ipv4Addr, EachWay<f64>)) -> (Ipv4Addr, f64) {
+    (peer, 2.0 * rate.sent.min(rate.received))
+}
+
 /// The IPv4 address of an end: that of its network interface where it is known, else as the switch tells it.
 fn address(end: End, mac: Option<MacAddr>, known: &BTreeMap<MacAddr, VmId>) -> Option<Ipv4Addr> {
     let own = mac.and_then(|mac| known.get(&mac));
@@ -245,5 +255,24 @@ const fn table_config(settings: &FlowSettings, seed: u64) -> FlowTableConfig {
         window: settings.window,
         idle_timeout: settings.idle_timeout,
         seed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pair_counts_as_far_as_both_sides_send() {
+        let check = |sent: f64, received: f64, wanted: f64| {
+            let [a, b] = [(sent, received), (received, sent)].map(|(sent, received)| {
+                let each_way = EachWay { sent, received };
+                answered((Ipv4Addr::LOCALHOST, each_way)).1
+            });
+            assert_eq!([a, b], [wanted; 2], "{sent} sent, {received} received");
+        };
+        check(5.0, 5.0, 10.0);
+        check(1e9, 3.0, 6.0);
+        check(1e9, 0.0, 0.0);
     }
 }

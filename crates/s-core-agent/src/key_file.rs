@@ -188,4 +188,25 @@ mod tests {
         let error = read_key_file(&pipe).unwrap_err();
         assert!(matches!(error, KeyFileError::NotAFile(_)));
     }
+
+    /// A link leads to what is read, and that is what is looked at.
+    #[test]
+    fn links() {
+        let dir = tempfile::tempdir().unwrap();
+        let [key, link] = ["key", "link"].map(|name| dir.path().join(name));
+        let check = |target: &Path, mode: u32, wanted: bool| {
+            fs::write(&key, DIGITS).unwrap();
+            fs::set_permissions(&key, Permissions::from_mode(mode)).unwrap();
+            std::os::unix::fs::symlink(target, &link).unwrap();
+            let read = read_key_file(&link);
+            assert_eq!(read.is_ok(), wanted, "{target:?} {mode:o}: {read:?}");
+            fs::remove_file(&link).unwrap();
+        };
+        check(&key, 0o600, true);
+        check(&key, 0o640, false);
+        check(Path::new("key"), 0o600, true);
+        check(Path::new("link"), 0o600, false);
+        check(Path::new("none"), 0o600, false);
+        check(dir.path(), 0o600, false);
+    }
 }

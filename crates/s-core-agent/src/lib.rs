@@ -99,7 +99,7 @@ pub use agent::{Agent, AgentHandle};
 pub use config::{Addressing, AgentConfig, DEFAULT_PORT, FlowSettings, Mint, NetworkLimits};
 pub use config_file::{
     BoundsSection, ConfigFile, ConfigFileError, FlowsSection, HypervisorKind, HypervisorSection,
-    KeysSection, TimingSection, TokenSection, VmSection,
+    KeysSection, LimitsSection, TimingSection, TokenSection, VmSection,
 };
 pub use error::AgentError;
 pub use event::{Event, Observer};

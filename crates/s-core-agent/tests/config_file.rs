@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use s_core_agent::{Addressing, AgentError, ConfigFile};
 use s_core_model::MigrationCost;
-use s_core_proto::TargetChoice;
+use s_core_proto::{MigrationLimits, PairShare, TargetChoice};
 use s_core_token::PolicyKind;
 use s_core_topology::LocationTable;
 
@@ -181,6 +181,25 @@ fn what_is_wrong_is_said_where_it_is() {
         &[("#hypervisor", "[bounds]\nquiet_rounds = 0")],
         &["bounds.quiet_rounds: is 0", "choose 1"],
     );
+    for share in ["0", "1.5", "nan"] {
+        let line = format!("[limits]\npair_share = {share}");
+        check(
+            &[("#hypervisor", &line)],
+            &["agent.toml:16:14:", "above 0 and at most 1"],
+        );
+    }
+    check(
+        &[("#hypervisor", "[limits]\npinned = [\"web\"]")],
+        &["agent.toml:16:", "IPv4"],
+    );
+    check(
+        &[("#hypervisor", "[limits]\npinnned = []")],
+        &["agent.toml:16:1:", "`pinnned`"],
+    );
+    check(
+        &[("#hypervisor", "[limits]\ncool_down = 90000")],
+        &["agent.toml:16:13:", "from 0 to 86400"],
+    );
     check(&[("\"xl\"", "\"kvm\"")], &["agent.toml:13:8:", "`xl`"]);
     check(
         &[("#hypervisor", "ssh = \"ssh\"\ncommand = \"x {target}\"")],
@@ -243,12 +262,13 @@ fn everything_can_be_set() {
         ("#keys", "accepted = \"other-key\""),
         (
             "#flows",
-            "datapath = \"system@ovs-system\"\novsdb = \"db.sock\"\ninterval = 0.5\ndeadline = 1\nwindow = 10\nidle_timeout = 20\nlimit = 1000",
+            "datapath = \"system@ovs-system\"\novsdb = \"db.sock\"\ninterval = 0.5\ndeadline = 1\nwindow = 10\nidle_timeout = 20\nlimit = 1000\nanswered_only = true",
         ),
         (
             "#hypervisor",
             "reserve_mib = 256\nprogram = \"/usr/sbin/xl\"\nssh = \"ssh -p 22\"\n[timing]\nrest = 0.25\nmigration = 60\nmigration_grace = 0\nsilence = 90\n\
              stagger = 0\n[bounds]\nopen_migrations = 2\nnewcomers = 9\nquiet_rounds = 1\n\
+             [limits]\npair_share = 0.5\npinned = [\"10.1.0.1\", \"10.1.0.2\"]\ntakes_none = true\ncool_down = 600\n\
              [token]\nmint = \"vms\"\ndelay = 5\n[[vm]]\nmac = \"00:16:3e:00:00:01\"\naddress = \"10.1.0.1\"",
         ),
     ]);
@@ -260,6 +280,16 @@ fn everything_can_be_set() {
     assert_eq!(config.addressing, Addressing::Vms);
     assert_eq!(config.flows.interval, Duration::from_millis(500));
     assert_eq!(config.flows.limit, 1000);
+    assert!(config.flows.answered_only);
+    let limits = MigrationLimits {
+        pair_share: PairShare::new(0.5).unwrap(),
+        pinned: ["10.1.0.1", "10.1.0.2"]
+            .map(|vm| vm.parse().unwrap())
+            .into(),
+        takes_none: true,
+        cool_down: Duration::from_secs(600),
+    };
+    assert_eq!(config.node.limits, limits);
     assert_eq!(config.node.timing.rest, Duration::from_millis(250));
     assert_eq!(config.node.timing.silence, Duration::from_secs(90));
     assert_eq!(config.node.timing.stagger, Duration::ZERO);
@@ -270,6 +300,14 @@ fn everything_can_be_set() {
     assert_eq!(config.identities.len(), 1);
     let mint = config.mint.unwrap();
     assert_eq!((mint.vms.len(), mint.delay), (2, Duration::from_secs(5)));
+}
+
+/// Whoever sets no limits has none.
+#[test]
+fn limits_are_off() {
+    let (_, config) = load(BASE).unwrap();
+    assert_eq!(config.node.limits, MigrationLimits::default());
+    assert!(!config.flows.answered_only);
 }
 
 #[test]

@@ -144,7 +144,7 @@ fn a_flood_neither_stops_nor_grows_an_agent() {
     let placement = embedded.data_centre().placement();
     let target = *placement.values().min().unwrap();
     let other = scenario.servers.iter().find(|s| s.id != target).unwrap().id;
-    // Sent once by a server, and recorded.
+    // Sent once by a server, before it last started, and recorded.
     let mut codec = Codec::new(
         Cluster(0),
         other,
@@ -191,6 +191,7 @@ fn a_flood_neither_stops_nor_grows_an_agent() {
         "{before} hops before and {during} during the flood"
     );
     for reason in [
+        "replayed",
         "not a frame",
         "too long",
         "wrong tag",

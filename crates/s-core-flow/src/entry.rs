@@ -35,6 +35,15 @@ impl Flow {
     }
 }
 
+/// What an address sends to a peer and what it receives from it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct EachWay<T> {
+    /// To the peer.
+    pub sent: T,
+    /// From the peer.
+    pub received: T,
+}
+
 /// A flow and its reverse: their statistics, once, and their places in three lists.
 #[derive(Clone, Copy)]
 pub(crate) struct Entry {
@@ -42,7 +51,7 @@ pub(crate) struct Entry {
     /// Which of the two directions have been recorded.
     seen: [bool; 2],
     bytes: [u64; 2],
-    window: Buckets,
+    windows: [Buckets; 2],
     first_seen: u64,
     last_seen: u64,
     /// Places in the chains of the lower and the higher end; the second is unused where they are
@@ -58,7 +67,7 @@ impl Entry {
             key,
             seen: [false; 2],
             bytes: [0; 2],
-            window: Buckets::EMPTY,
+            windows: [Buckets::EMPTY; 2],
             first_seen: now,
             last_seen: now,
             chains: [Link::NONE; 2],
@@ -76,10 +85,12 @@ impl Entry {
 
     /// Adds `bytes` that were seen at `now`, a moment of `window`'s running bucket.
     pub(crate) fn add(&mut self, window: &Window, now: u64, direction: Direction, bytes: u64) {
-        self.window = self.window.seen_from(window, self.last_seen);
-        self.window.add(bytes);
+        self.windows = self
+            .windows
+            .map(|buckets| buckets.seen_from(window, self.last_seen));
         self.last_seen = now;
         let direction = direction as usize;
+        self.windows[direction].add(bytes);
         self.seen[direction] = true;
         self.bytes[direction] = self.bytes[direction].saturating_add(bytes);
     }
@@ -89,9 +100,17 @@ impl Entry {
         self.bytes[0].saturating_add(self.bytes[1])
     }
 
-    /// Bytes of both directions within `window`.
-    pub(crate) const fn window_bytes(&self, window: &Window) -> u64 {
-        self.window.seen_from(window, self.last_seen).total()
+    /// Bytes within `window` that `ip`, which is one of the two ends, sent to the other and received from it.
+    pub(crate) fn window_bytes(&self, ip: Ipv4Addr, window: &Window) -> EachWay<u64> {
+        let [upward, downward] = self
+            .windows
+            .map(|buckets| buckets.seen_from(window, self.last_seen).total());
+        let (sent, received) = if self.key.low() == ip {
+            (upward, downward)
+        } else {
+            (downward, upward)
+        };
+        EachWay { sent, received }
     }
 
     /// The flow of one direction, if it was ever recorded.

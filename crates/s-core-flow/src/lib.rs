@@ -78,7 +78,7 @@ mod window;
 
 pub use config::{FlowTableConfig, InvalidFlowTableConfig, MAX_LIMIT, MIN_WINDOW};
 pub use counters::{CounterDeltas, Delta, OpenPoll};
-pub use entry::Flow;
+pub use entry::{EachWay, Flow};
 pub use key::FlowKey;
 pub use mac::{InvalidMac, MacAddr};
 pub use table::{Dropped, FlowTable};

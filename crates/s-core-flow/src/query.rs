@@ -5,7 +5,7 @@ use core::iter::successors;
 use core::net::Ipv4Addr;
 use core::time::Duration;
 
-use crate::entry::{Entry, Flow};
+use crate::entry::{EachWay, Entry, Flow};
 use crate::key::FlowKey;
 use crate::mac::MacAddr;
 use crate::slab::NIL;
@@ -81,28 +81,44 @@ impl FlowTable {
     /// capacity is below the number of `ip`'s entries.
     pub fn rates_into(&self, ip: Ipv4Addr, now: Duration, rates: &mut Vec<(Ipv4Addr, f64)>) {
         rates.clear();
+        let bytes = self.window_bytes(ip, now);
+        let bytes = bytes.map(|(peer, bytes)| (peer, bytes as f64));
+        sum_by_peer(bytes, rates, |sum, bytes| *sum += bytes);
+        self.average(now, rates, |rate, seconds| *rate /= seconds);
+    }
+
+    /// Like [`rates`](Self::rates), with what `ip` sends to each peer and what it receives from it
+    /// told apart. Their sum is the rate, but for rounding.
+    pub fn rates_each_way(&self, ip: Ipv4Addr, now: Duration) -> Vec<(Ipv4Addr, EachWay<f64>)> {
+        let mut rates = Vec::new();
+        let bytes = self.window_bytes_each_way(ip, now).map(|(peer, bytes)| {
+            let [sent, received] = [bytes.sent as f64, bytes.received as f64];
+            (peer, EachWay { sent, received })
+        });
+        sum_by_peer(bytes, &mut rates, |sum, bytes: EachWay<f64>| {
+            sum.sent += bytes.sent;
+            sum.received += bytes.received;
+        });
+        self.average(now, &mut rates, |rate, seconds| {
+            rate.sent /= seconds;
+            rate.received /= seconds;
+        });
+        rates
+    }
+
+    /// Turns the bytes of the window into rates; there are none as long as no time is covered.
+    fn average<T>(
+        &self,
+        now: Duration,
+        bytes: &mut Vec<(Ipv4Addr, T)>,
+        divide: impl Fn(&mut T, f64),
+    ) {
         let covered = self.covered(now);
         if covered.is_zero() {
-            return;
+            bytes.clear();
         }
-        for (peer, bytes) in self.window_bytes(ip, now) {
-            let bytes = bytes as f64;
-            // A peer's entries often follow each other.
-            match rates.last_mut() {
-                Some((last, sum)) if *last == peer => *sum += bytes,
-                _ => rates.push((peer, bytes)),
-            }
-        }
-        rates.sort_unstable_by_key(|&(peer, _)| peer.to_bits());
-        rates.dedup_by(|(peer, bytes), (first, sum)| {
-            let same = peer == first;
-            if same {
-                *sum += *bytes;
-            }
-            same
-        });
-        for (_, rate) in rates {
-            *rate /= covered.as_secs_f64();
+        for (_, bytes) in bytes {
+            divide(bytes, covered.as_secs_f64());
         }
     }
 
@@ -114,10 +130,19 @@ impl FlowTable {
         ip: Ipv4Addr,
         now: Duration,
     ) -> impl Iterator<Item = (Ipv4Addr, u64)> + '_ {
+        let bytes = self.window_bytes_each_way(ip, now);
+        bytes.map(|(peer, bytes)| (peer, bytes.sent.saturating_add(bytes.received)))
+    }
+
+    fn window_bytes_each_way(
+        &self,
+        ip: Ipv4Addr,
+        now: Duration,
+    ) -> impl Iterator<Item = (Ipv4Addr, EachWay<u64>)> + '_ {
         let (window, _) = self.window_at(now);
         self.entries_of(ip)
-            .map(move |entry| (entry.peer_of(ip), entry.window_bytes(&window)))
-            .filter(move |&(peer, bytes)| peer != ip && bytes > 0)
+            .map(move |entry| (entry.peer_of(ip), entry.window_bytes(ip, &window)))
+            .filter(move |(peer, bytes)| *peer != ip && *bytes != EachWay::default())
     }
 
     /// The window as seen from `now` or the latest time known, and that time.
@@ -137,4 +162,27 @@ impl FlowTable {
     fn entry(&self, index: u32) -> Option<&Entry> {
         (index != NIL).then(|| &self.entries[index])
     }
+}
+
+/// Adds up what belongs to one peer, into peers that ascend.
+fn sum_by_peer<T: Copy>(
+    parts: impl Iterator<Item = (Ipv4Addr, T)>,
+    sums: &mut Vec<(Ipv4Addr, T)>,
+    add: impl Fn(&mut T, T),
+) {
+    for (peer, part) in parts {
+        // A peer's entries often follow each other.
+        match sums.last_mut() {
+            Some((last, sum)) if *last == peer => add(sum, part),
+            _ => sums.push((peer, part)),
+        }
+    }
+    sums.sort_unstable_by_key(|&(peer, _)| peer.to_bits());
+    sums.dedup_by(|(peer, part), (first, sum)| {
+        let same = peer == first;
+        if same {
+            add(sum, *part);
+        }
+        same
+    });
 }

@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use proptest::prelude::*;
-use s_core_flow::{Dropped, Flow, FlowKey, FlowTable, FlowTableConfig, MacAddr};
+use s_core_flow::{Dropped, EachWay, Flow, FlowKey, FlowTable, FlowTableConfig, MacAddr};
 
 const WINDOW: u64 = 60;
 
@@ -127,22 +127,35 @@ impl Model {
         entries.into_iter().flat_map(Entry::flows).collect()
     }
 
-    /// Rates from every single record; the window begins at the half-window before the running one,
-    /// or when the table was made.
-    fn rates(&self, ip: Ipv4Addr, born: u64, now: u64) -> Vec<(Ipv4Addr, f64)> {
+    /// Bytes of every single record, what `ip` sent and what it received, and the seconds that they are averaged over;
+    /// the window begins at the half-window before the running one, or when the table was made.
+    fn window(&self, ip: Ipv4Addr, born: u64, now: u64) -> (Vec<(Ipv4Addr, [u64; 2])>, f64) {
         let half = WINDOW / 2;
         let start = ((now / half).saturating_sub(1) * half).max(born);
-        let bytes_with = |peer| -> u64 {
-            let between = self
-                .entries
-                .iter()
-                .filter(|e| e.ends_at(ip) && e.ends_at(peer));
-            between.map(|e| e.bytes(|at, _| at >= start)).sum()
+        let bytes = |src: Ipv4Addr, dst: Ipv4Addr| -> u64 {
+            let between = |at, key: FlowKey| at >= start && (key.src, key.dst) == (src, dst);
+            self.entries.iter().map(|e| e.bytes(between)).sum()
         };
-        addresses()
-            .filter(|&peer| peer != ip && bytes_with(peer) > 0 && now > start)
-            .map(|peer| (peer, bytes_with(peer) as f64 / (now - start) as f64))
-            .collect()
+        let with_peers = addresses()
+            .map(|peer: Ipv4Addr| (peer, [bytes(ip, peer), bytes(peer, ip)]))
+            .filter(|(peer, bytes)| *peer != ip && *bytes != [0, 0] && now > start);
+        (with_peers.collect(), (now - start) as f64)
+    }
+
+    fn rates(&self, ip: Ipv4Addr, born: u64, now: u64) -> Vec<(Ipv4Addr, f64)> {
+        let (bytes, seconds) = self.window(ip, born, now);
+        let rate =
+            |(peer, [sent, received]): (_, [u64; 2])| (peer, (sent + received) as f64 / seconds);
+        bytes.into_iter().map(rate).collect()
+    }
+
+    fn rates_each_way(&self, ip: Ipv4Addr, born: u64, now: u64) -> Vec<(Ipv4Addr, EachWay<f64>)> {
+        let (bytes, seconds) = self.window(ip, born, now);
+        let rate = |(peer, bytes): (_, [u64; 2])| {
+            let [sent, received] = bytes.map(|bytes| bytes as f64 / seconds);
+            (peer, EachWay { sent, received })
+        };
+        bytes.into_iter().map(rate).collect()
     }
 }
 
@@ -250,6 +263,8 @@ fn agree(table: &FlowTable, model: &Model, born: u64, now: u64) -> Result<(), Te
         prop_assert_eq!(table.mac_of(ip), model.mac_of(ip));
         let rates = table.rates(ip, Duration::from_secs(now));
         prop_assert_eq!(rates, model.rates(ip, born, now));
+        let rates = table.rates_each_way(ip, Duration::from_secs(now));
+        prop_assert_eq!(rates, model.rates_each_way(ip, born, now));
     }
     for n in 0..4 {
         prop_assert_eq!(table.ip_of(mac(n)), model.ip_of(mac(n)));

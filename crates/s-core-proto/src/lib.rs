@@ -53,7 +53,7 @@
 //! # The types to know
 //!
 //! - [`Node`] with its [`Config`]; [`Input`]s go in, [`Action`]s come out; [`Report`]s are for people.
-//! - [`Message`]: what nodes say to each other; [`wire::Codec`] seals and opens the frames.
+//! - [`Message`]: what nodes say to each other; [`wire::Codec`] seals the frames and [`wire::Opener`] opens them.
 //! - [`Evaluation`] and [`TargetChoice`]: the migration decision alone, for planners and simulators.
 //!
 //! # The rules
@@ -93,7 +93,8 @@ pub use message::{Arrival, CapacityAnswer, Demand, Message, QueryId, TokenVerdic
 #[cfg(feature = "mutations")]
 pub use mutation::Mutation;
 pub use node::{
-    Action, BadToken, Bounds, Config, Destination, Durable, Input, Node, OpenMigration, Outcome,
-    Report, TimerKind, Timing, UnknownServer, WhySkipped, WhyStayed,
+    Action, BadToken, Bounds, Config, Destination, Durable, Input, InvalidPairShare,
+    MigrationLimits, Node, OpenMigration, Outcome, PairShare, Report, TimerKind, Timing,
+    UnknownServer, WhySkipped, WhyStayed,
 };
 pub use time::Instant;

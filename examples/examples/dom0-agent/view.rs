@@ -212,6 +212,9 @@ impl View {
             }
             WhyStayed::Gone => "it is not there any more".to_owned(),
             WhyStayed::Busy => "another migration is under way".to_owned(),
+            WhyStayed::Excluded => "it is pinned".to_owned(),
+            WhyStayed::CoolingDown { .. } => "it came not long ago".to_owned(),
+            WhyStayed::PairShare { .. } => "it would gain by one pair alone".to_owned(),
             WhyStayed::Blocked => "where its last migration ended is not known".to_owned(),
             WhyStayed::MigrationFailed { .. } => "its migration failed".to_owned(),
             WhyStayed::OutcomeUnknown { .. } => "how its migration ended is not known".to_owned(),

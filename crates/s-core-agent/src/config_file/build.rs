@@ -10,7 +10,7 @@ use s_core_backend::{FlowSource, Hypervisor};
 use s_core_flow::MacAddr;
 use s_core_model::{CostModel, VmId};
 use s_core_proto::wire::{Cluster, Key, Keyring};
-use s_core_proto::{Bounds, Config as NodeConfig, Timing};
+use s_core_proto::{Bounds, Config as NodeConfig, MigrationLimits, Timing};
 use s_core_topology::LocationTable;
 
 use super::{ConfigFile, ConfigFileError, HypervisorKind, read_text};
@@ -34,6 +34,7 @@ impl ConfigFile {
         node.target_choice = self.target_choice;
         node.timing = self.timing();
         node.bounds = self.bounds();
+        node.limits = self.migration_limits();
         let state_dir = self.resolve(&self.state_dir);
         let mut config = AgentConfig::new(node, self.keyring()?, state_dir);
         config.cluster = Cluster(self.cluster);
@@ -83,6 +84,16 @@ impl ConfigFile {
         }
     }
 
+    fn migration_limits(&self) -> MigrationLimits {
+        let given = &self.limits;
+        MigrationLimits {
+            pair_share: given.pair_share,
+            pinned: given.pinned.clone(),
+            takes_none: given.takes_none,
+            cool_down: given.cool_down.unwrap_or_default(),
+        }
+    }
+
     fn flow_settings(&self) -> FlowSettings {
         let default = FlowSettings::default();
         let given = &self.flows;
@@ -95,6 +106,7 @@ impl ConfigFile {
                 .idle_timeout
                 .unwrap_or(default.idle_timeout.max(window)),
             limit: given.limit.unwrap_or(default.limit),
+            answered_only: given.answered_only,
         }
     }
 

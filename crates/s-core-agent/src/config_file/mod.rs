@@ -3,13 +3,14 @@
 mod build;
 mod values;
 
+use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use s_core_flow::MacAddr;
 use s_core_model::{LinkWeights, MigrationCost, ServerId, VmId};
-use s_core_proto::TargetChoice;
+use s_core_proto::{PairShare, TargetChoice};
 use s_core_token::PolicyKind;
 use serde::Deserialize;
 
@@ -89,6 +90,9 @@ pub struct ConfigFile {
     /// How much is remembered.
     #[serde(default)]
     pub bounds: BoundsSection,
+    /// What keeps VMs where they are.
+    #[serde(default)]
+    pub limits: LimitsSection,
     /// Where traffic is measured.
     pub flows: FlowsSection,
     /// What runs the VMs.
@@ -205,6 +209,26 @@ pub struct FlowsSection {
     pub idle_timeout: Option<Duration>,
     /// The most flows kept.
     pub limit: Option<usize>,
+    /// Whether traffic between two VMs counts only as far as both send. The same on every host. Default `false`.
+    #[serde(default)]
+    pub answered_only: bool,
+}
+
+/// `[limits]`: the fields of [`MigrationLimits`](s_core_proto::MigrationLimits), against traffic that is made in order to
+/// have VMs moved. Without them nothing is limited.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LimitsSection {
+    /// How much of a VM's load one pair may make up where its move is decided: above 0, at most 1. Default 1.
+    #[serde(deserialize_with = "values::pair_share")]
+    pub pair_share: PairShare,
+    /// VMs that are never migrated from here.
+    pub pinned: BTreeSet<VmId>,
+    /// Whether this host takes no VMs. Default `false`.
+    pub takes_none: bool,
+    /// For how long a VM that was migrated here is not migrated again. Default 0.
+    #[serde(deserialize_with = "values::seconds")]
+    pub cool_down: Option<Duration>,
 }
 
 /// `[hypervisor]`.

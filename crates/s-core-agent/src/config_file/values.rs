@@ -6,6 +6,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use s_core_model::{LinkWeights, MigrationCost};
+use s_core_proto::PairShare;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, Visitor};
 
@@ -55,6 +56,13 @@ pub(super) fn link_weights<'de, D: Deserializer<'de>>(
 ) -> Result<LinkWeights, D::Error> {
     let weights: Vec<f64> = Deserialize::deserialize(deserializer)?;
     LinkWeights::new(weights).map_err(D::Error::custom)
+}
+
+pub(super) fn pair_share<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<PairShare, D::Error> {
+    let share: f64 = Deserialize::deserialize(deserializer)?;
+    PairShare::new(share).map_err(D::Error::custom)
 }
 
 /// A time in seconds, whole or not.

@@ -1,7 +1,7 @@
 //! One TCP connection on which frames come.
 
 use std::io::{self, Read as _};
-use std::net::{IpAddr, TcpStream};
+use std::net::{Ipv4Addr, TcpStream};
 use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
@@ -18,7 +18,7 @@ const BYTES_PER_TURN: usize = 1 << 18;
 pub(super) struct Connection {
     pub(super) stream: TcpStream,
     /// Where it comes from.
-    pub(super) peer: IpAddr,
+    pub(super) peer: Ipv4Addr,
     /// Whether that is a server's address.
     pub(super) known: bool,
     pub(super) opened: Instant,
@@ -48,7 +48,7 @@ pub(super) enum Progress {
 }
 
 impl Connection {
-    pub(super) fn new(stream: TcpStream, peer: IpAddr, known: bool) -> io::Result<Self> {
+    pub(super) fn new(stream: TcpStream, peer: Ipv4Addr, known: bool) -> io::Result<Self> {
         stream.set_nonblocking(true)?;
         let now = Instant::now();
         Ok(Self {

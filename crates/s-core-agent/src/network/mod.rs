@@ -7,7 +7,7 @@ mod refusals;
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::io::{self, Write as _};
-use std::net::{IpAddr, TcpListener, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,8 +15,8 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use s_core_model::{Levels as _, ServerId};
-use s_core_proto::wire::Codec;
+use s_core_model::Levels as _;
+use s_core_proto::wire::Opener;
 use s_core_topology::LocationTable;
 
 use crate::config::NetworkLimits;
@@ -46,7 +46,8 @@ pub(crate) struct Network {
     /// Readable when the thread shall look at `stop`.
     pub(crate) wake: UnixStream,
     pub(crate) stop: Arc<AtomicBool>,
-    pub(crate) codec: Codec,
+    /// One for datagrams and connections, as a sender counts its frames together.
+    pub(crate) opener: Opener<Arc<LocationTable>>,
     pub(crate) servers: Arc<LocationTable>,
     pub(crate) limits: NetworkLimits,
     pub(crate) refusals: Arc<Refusals>,
@@ -156,11 +157,11 @@ impl Network {
     fn read_datagrams(&mut self, scratch: &mut [u8]) {
         for _ in 0..DATAGRAMS_PER_TURN {
             match self.udp.recv_from(scratch) {
-                Ok((length, _)) => {
+                Ok((length, from)) => {
                     // Most of a flood is refused before it is copied.
                     let datagram = &scratch[..length];
-                    match s_core_proto::wire::frame_len(datagram, self.codec.max_frame()) {
-                        Ok(_) => self.take_datagram(&Bytes::copy_from_slice(datagram)),
+                    match s_core_proto::wire::frame_len(datagram, self.opener.max_frame()) {
+                        Ok(_) => self.take_datagram(ipv4(from), &Bytes::copy_from_slice(datagram)),
                         Err(error) => self.refusals.count(error.into()),
                     }
                 }
@@ -170,8 +171,8 @@ impl Network {
         }
     }
 
-    fn take_datagram(&mut self, frame: &Bytes) {
-        match self.open(frame) {
+    fn take_datagram(&mut self, from: Ipv4Addr, frame: &Bytes) {
+        match self.open(from, frame) {
             Some(letter) if letter.message.wants_stream() => {
                 self.refusals.count(Refusal::TokenInDatagram);
             }
@@ -180,21 +181,19 @@ impl Network {
         }
     }
 
-    /// Opens a frame that bears the seal of a known server.
-    fn open(&self, frame: &Bytes) -> Option<Letter> {
-        let opened = match self.codec.open(frame) {
-            Ok(opened) => opened,
+    /// Opens a new frame that bears the seal of the server that it came from.
+    fn open(&mut self, from: Ipv4Addr, frame: &Bytes) -> Option<Letter> {
+        match self.opener.open(from, frame) {
+            Ok(opened) => Some(Letter {
+                sender: opened.sender,
+                message: opened.message,
+            }),
             Err(error) => {
+                tracing::debug!(%from, %error, "refused");
                 self.refusals.count(error.into());
-                return None;
+                None
             }
-        };
-        let (sender, message) = (opened.sender, opened.message);
-        if self.servers.index_of(sender).is_none() {
-            self.refusals.count(Refusal::UnknownSender);
-            return None;
         }
-        Some(Letter { sender, message })
     }
 
     fn hand_over(&mut self, letter: Letter) {
@@ -226,7 +225,7 @@ impl Network {
         });
         // Whoever has delivered a token waits until the others had their turn.
         connections.sort_by_key(|connection| connection.delivered);
-        let bound = HALF_RECEIVED_FRAMES * self.codec.max_frame();
+        let bound = HALF_RECEIVED_FRAMES * self.opener.max_frame();
         while connections.iter().map(Connection::held).sum::<usize>() > bound {
             self.drop_one(connections, Connection::held);
         }
@@ -236,10 +235,10 @@ impl Network {
     fn read_connection(&mut self, connection: &mut Connection, scratch: &mut [u8]) -> bool {
         while self.mail.has_room() {
             connection.more = false;
-            match connection.read(scratch, self.codec.max_frame()) {
+            match connection.read(scratch, self.opener.max_frame()) {
                 Ok(Progress::Waiting) => return true,
                 Ok(Progress::Frame(frame)) => {
-                    let Some(letter) = self.open(&frame) else {
+                    let Some(letter) = self.open(connection.peer, &frame) else {
                         return false;
                     };
                     let is_token = letter.message.wants_stream();
@@ -269,8 +268,9 @@ impl Network {
         for _ in 0..ACCEPTS_PER_TURN {
             match self.listener.accept() {
                 Ok((stream, peer)) => {
-                    let known = self.is_server(peer.ip());
-                    match Connection::new(stream, peer.ip(), known) {
+                    let peer = ipv4(peer);
+                    let known = self.servers.index_of(peer.into()).is_some();
+                    match Connection::new(stream, peer, known) {
                         Ok(connection) => connections.push(connection),
                         Err(error) => tracing::debug!(%error, "a connection could not be set up"),
                     }
@@ -290,17 +290,10 @@ impl Network {
         true
     }
 
-    fn is_server(&self, address: IpAddr) -> bool {
-        match address {
-            IpAddr::V4(address) => self.servers.index_of(ServerId::from(address)).is_some(),
-            IpAddr::V6(_) => false,
-        }
-    }
-
     /// Closes the oldest connection of the address that takes most; servers' addresses come last. So a flood
     /// from one address, a server's or not, displaces only itself.
     fn drop_one(&self, connections: &mut Vec<Connection>, taken: impl Fn(&Connection) -> usize) {
-        let mut by_address = BTreeMap::<IpAddr, usize>::new();
+        let mut by_address = BTreeMap::<Ipv4Addr, usize>::new();
         for connection in connections.iter() {
             *by_address.entry(connection.peer).or_default() += taken(connection);
         }
@@ -313,6 +306,14 @@ impl Network {
             connections.remove(worst);
             self.refusals.count(Refusal::TooMany);
         }
+    }
+}
+
+/// Where something came from. The sockets are IPv4's; another address would be nobody's.
+const fn ipv4(from: SocketAddr) -> Ipv4Addr {
+    match from.ip() {
+        IpAddr::V4(address) => address,
+        IpAddr::V6(_) => Ipv4Addr::UNSPECIFIED,
     }
 }
 

@@ -23,6 +23,8 @@ pub(crate) enum Refusal {
     NotForUs,
     BadBody,
     UnknownSender,
+    OtherSource,
+    Replayed,
     TokenInDatagram,
     CutOff,
     TooSlow,
@@ -42,6 +44,8 @@ impl Refusal {
             Self::NotForUs => "not for this server",
             Self::BadBody => "bad body",
             Self::UnknownSender => "sender not in the location table",
+            Self::OtherSource => "not sent by its sender",
+            Self::Replayed => "replayed",
             Self::TokenInDatagram => "token in a datagram",
             Self::CutOff => "cut off",
             Self::TooSlow => "too slow",
@@ -60,6 +64,9 @@ impl From<FrameError> for Refusal {
             FrameError::WrongTag => Self::WrongTag,
             FrameError::OtherCluster(_) => Self::OtherCluster,
             FrameError::OwnFrame | FrameError::OtherReceiver(_) => Self::NotForUs,
+            FrameError::UnknownSender(_) => Self::UnknownSender,
+            FrameError::OtherSource { .. } => Self::OtherSource,
+            FrameError::Replayed { .. } => Self::Replayed,
             FrameError::Body(_) | FrameError::ReservedByte(_) => Self::BadBody,
             _ => Self::NotAFrame,
         }
@@ -94,5 +101,50 @@ impl Refusals {
         let counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let total = |(refusal, count): (&Refusal, &Count)| (refusal.name(), count.total);
         counts.iter().map(total).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use tracing::span::{Attributes, Id, Record};
+    use tracing::{Level, Metadata, Subscriber};
+
+    use super::*;
+
+    /// Counts warnings.
+    #[derive(Clone, Default)]
+    struct Warnings(Arc<AtomicU64>);
+
+    impl Subscriber for Warnings {
+        fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+            *metadata.level() == Level::WARN
+        }
+        fn new_span(&self, _: &Attributes<'_>) -> Id {
+            Id::from_u64(1)
+        }
+        fn record(&self, _: &Id, _: &Record<'_>) {}
+        fn record_follows_from(&self, _: &Id, _: &Id) {}
+        fn event(&self, _: &tracing::Event<'_>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+        fn enter(&self, _: &Id) {}
+        fn exit(&self, _: &Id) {}
+    }
+
+    #[test]
+    fn each_reason_is_counted_always_and_logged_now_and_then() {
+        let (refusals, warnings) = (Refusals::default(), Warnings::default());
+        tracing::subscriber::with_default(warnings.clone(), || {
+            for _ in 0..1000 {
+                refusals.count(Refusal::Replayed);
+                refusals.count(Refusal::OtherSource);
+            }
+        });
+        assert_eq!(warnings.0.load(Ordering::Relaxed), 2, "one for each");
+        let totals = [("not sent by its sender", 1000), ("replayed", 1000)];
+        assert_eq!(refusals.totals(), BTreeMap::from(totals));
     }
 }

@@ -7,6 +7,7 @@ use core::time::Duration;
 use s_core_model::{CostModel, MigrationCost, ServerId, VmId};
 use s_core_token::{Limits, PassingPolicy};
 
+use super::limits::MigrationLimits;
 use crate::decision::TargetChoice;
 use crate::mutation::Mutation;
 
@@ -33,6 +34,8 @@ pub struct Config<L> {
     /// exchanges with them counts against a move as long as their server is not found. Empty, the default: an address
     /// is a VM's if it has a slot or its server is remembered.
     pub vm_addresses: Vec<(VmId, VmId)>,
+    /// What keeps VMs where they are whatever they would gain.
+    pub limits: MigrationLimits,
     /// A defect to put back, for a test that shall find it.
     #[cfg(feature = "mutations")]
     pub mutation: Option<Mutation>,
@@ -52,6 +55,7 @@ impl<L> Config<L> {
             timing: Timing::default(),
             bounds: Bounds::default(),
             vm_addresses: Vec::new(),
+            limits: MigrationLimits::default(),
             #[cfg(feature = "mutations")]
             mutation: None,
         }

@@ -67,7 +67,10 @@ impl<L: Levels> Node<L> {
         if self.state.in_flight.is_some() || unknown {
             return self.stay(now, WhyStayed::Busy);
         }
-        self.ask_for_room(now, offers, Vec::new(), Cost::new(cost));
+        match self.limit(now, offers, at_stake) {
+            Ok(offers) => self.ask_for_room(now, offers, Vec::new(), Cost::new(cost)),
+            Err(why) => self.stay(now, why),
+        }
     }
 
     fn ask_for_room(

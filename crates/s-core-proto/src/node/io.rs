@@ -7,6 +7,7 @@ use s_core_model::{Capacity, Rate, ServerId, VmId};
 use s_core_token::Mark;
 
 use crate::message::Message;
+use crate::time::Instant;
 
 /// Something that happened, told to [`Node::handle`](super::Node::handle).
 #[derive(Clone, Debug, PartialEq)]
@@ -343,6 +344,18 @@ pub enum WhyStayed {
     },
     /// Another migration is still under way here.
     Busy,
+    /// It is [pinned](super::MigrationLimits::pinned).
+    Excluded,
+    /// It came not long ago: see [`MigrationLimits::cool_down`](super::MigrationLimits::cool_down).
+    CoolingDown {
+        /// Until when it stays.
+        until: Instant,
+    },
+    /// It would gain only by pairs that make up more of its load than a [pair may](super::MigrationLimits::pair_share).
+    PairShare {
+        /// The server that it would have asked first.
+        target: ServerId,
+    },
     /// It is not here any more: somebody else moved or stopped it during the visit.
     Gone,
     /// An earlier migration of it ended without a known outcome, and it has been listed here ever since.

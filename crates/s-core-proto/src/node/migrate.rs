@@ -98,7 +98,7 @@ impl<L: Levels> Node<L> {
         // Whether the VM was asked at all: if not, the round says nothing about it.
         let (seen, asked) = match why {
             WhyStayed::NotMeasured | WhyStayed::Gone => (false, false),
-            WhyStayed::Busy => (true, false),
+            WhyStayed::Busy | WhyStayed::CoolingDown { .. } => (true, false),
             _ => (true, true),
         };
         if !asked {

@@ -7,6 +7,7 @@ mod decide;
 mod hand_on;
 mod holding;
 mod io;
+mod limits;
 mod locate;
 mod locations;
 mod migrate;
@@ -34,6 +35,8 @@ pub use io::{
     Action, BadToken, Destination, Durable, Input, OpenMigration, Outcome, Report, TimerKind,
     WhySkipped, WhyStayed,
 };
+use limits::Arrivals;
+pub use limits::{InvalidPairShare, MigrationLimits, PairShare};
 use locations::Locations;
 use open::Open;
 use reservations::Reservations;
@@ -69,6 +72,7 @@ struct State {
     hosted: BTreeMap<VmId, u32>,
     free: Capacity,
     reservations: Reservations,
+    arrivals: Arrivals,
     locations: Locations,
     /// Migrations that ended without a known outcome, by VM.
     open: BTreeMap<VmId, Open>,
@@ -133,6 +137,7 @@ impl<L: Levels> Node<L> {
                 hosted: BTreeMap::new(),
                 free: Capacity::default(),
                 reservations: Reservations::default(),
+                arrivals: Arrivals::default(),
                 locations: Locations::default(),
                 open: durable.migrations.into_iter().map(Open::new).collect(),
                 in_flight: None,
@@ -331,6 +336,7 @@ impl<L: Levels> Node<L> {
     fn hosted(&mut self, now: Instant, vms: Vec<(VmId, u32)>, free: Capacity) {
         self.state.hosted = vms.into_iter().collect();
         self.state.free = free;
+        self.note_arrivals(now);
         for vm in self.state.hosted.keys() {
             self.state.reservations.arrived(*vm);
             self.state.locations.forget(*vm);

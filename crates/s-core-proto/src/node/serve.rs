@@ -60,9 +60,9 @@ impl<L: Levels> Node<L> {
     }
 
     fn promise(&mut self, now: Instant, mark: Mark, demands: &[Demand]) -> Result<(), Capacity> {
+        let mut free = self.room();
         let reservations = &mut self.state.reservations;
         reservations.expire(now);
-        let mut free = self.state.free;
         if self.config.has(Mutation::CapacityWithoutReservation) && free.vm_slots > 0 {
             free.vm_slots += u32::try_from(reservations.len()).unwrap_or(0);
             free.memory_mib = u64::MAX;

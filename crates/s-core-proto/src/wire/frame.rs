@@ -12,7 +12,7 @@
 //! | 8 | 8 | cluster id |
 //! | 16 | 4 | sender: the server's address |
 //! | 20 | 4 | receiver: the server's address, or 0 for whoever it reaches |
-//! | 24 | 8 | counter: rises with every frame of a sender |
+//! | 24 | 8 | counter: rises with every frame of a sender, whoever it is for |
 //! | 32 | 4 | length n of the body |
 //! | 36 | n | body: fields as type, length, value |
 //! | 36 + n | 32 | tag: keyed BLAKE3 over all bytes before it |
@@ -21,6 +21,7 @@
 
 use alloc::vec::Vec;
 use core::fmt;
+use core::net::Ipv4Addr;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use s_core_model::ServerId;
@@ -115,7 +116,8 @@ pub struct KeyringError(pub KeyId);
 
 /// Seals and opens frames for one server of one cluster.
 ///
-/// Seal with one codec per server: a clone goes on counting from where it was cloned.
+/// Seal with one codec per server: a clone goes on counting from where it was cloned. A codec opens a frame as
+/// often as it comes; an [`Opener`](super::Opener) opens it once.
 ///
 /// ```
 /// use s_core_model::{ServerId, VmId};
@@ -136,13 +138,31 @@ pub struct KeyringError(pub KeyId);
 /// assert!(bob.open(&forged.into()).is_err());
 /// # Ok::<(), Box<dyn core::error::Error>>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Codec {
     cluster: Cluster,
     server: ServerId,
     keyring: Keyring,
     max_frame: usize,
     counter: u64,
+}
+
+/// A frame whose tag was right and that is for this server; its body has not been looked at.
+pub(super) struct Sealed {
+    pub(super) sender: ServerId,
+    pub(super) counter: u64,
+    kind: u8,
+    body: Bytes,
+}
+
+impl Sealed {
+    pub(super) fn decode(self) -> Result<Opened, FrameError> {
+        Ok(Opened {
+            sender: self.sender,
+            counter: self.counter,
+            message: body::decode(self.kind, &self.body)?,
+        })
+    }
 }
 
 /// A frame whose tag was right.
@@ -188,11 +208,14 @@ impl Codec {
 
     /// Encodes a message and adds header and tag; `receiver` is the one server that shall accept it, if it is one.
     ///
+    /// The counter stays at 2⁶⁴ − 1 when it gets there, so that receivers refuse what comes then: a server that began
+    /// with the time in nanoseconds does not get there before the year 2554.
+    ///
     /// # Panics
     ///
     /// If a token message is longer than 4 GiB, which no token is.
     pub fn seal(&mut self, receiver: Option<ServerId>, message: &Message) -> Bytes {
-        self.counter += 1;
+        self.counter = self.counter.saturating_add(1);
         let key = self.keyring.active();
         let mut frame = BytesMut::with_capacity(FRAME_OVERHEAD + body::encoded_len(message));
         frame.put_slice(&MAGIC);
@@ -218,6 +241,11 @@ impl Codec {
     ///
     /// [`FrameError`]; nothing of a frame whose tag is wrong has been looked at but its length and key id.
     pub fn open(&self, frame: &Bytes) -> Result<Opened, FrameError> {
+        self.authenticate(frame)?.decode()
+    }
+
+    /// Checks that a frame bears the tag of a key that is known here, and then that it is for this server.
+    pub(super) fn authenticate(&self, frame: &Bytes) -> Result<Sealed, FrameError> {
         let length = frame_len(frame, self.max_frame)?;
         if frame.len() != length {
             return Err(FrameError::WrongLength {
@@ -252,11 +280,11 @@ impl Codec {
         if receiver != ANYBODY && receiver != self.server.get() {
             return Err(FrameError::OtherReceiver(ServerId::new(receiver)));
         }
-        let body = frame.slice(HEADER_LEN..length - TAG_LEN);
-        Ok(Opened {
+        Ok(Sealed {
             sender,
             counter: be_u64(&signed[24..32]),
-            message: body::decode(signed[5], &body)?,
+            kind: signed[5],
+            body: frame.slice(HEADER_LEN..length - TAG_LEN),
         })
     }
 }
@@ -340,6 +368,30 @@ pub enum FrameError {
     /// Properly sealed, for another server.
     #[error("sealed for server {0}")]
     OtherReceiver(ServerId),
+    /// Properly sealed, by a server that is not in the location table.
+    #[error("sealed by {0}, which is not in the location table")]
+    UnknownSender(ServerId),
+    /// Properly sealed, and sent by somebody else than who sealed it.
+    #[error("sealed by server {sender} and sent from {from}")]
+    OtherSource {
+        /// The server that sealed it.
+        sender: ServerId,
+        /// The address that it came from.
+        from: Ipv4Addr,
+    },
+    /// Properly sealed, and it came before, or so long ago was its turn that this is not known any more.
+    #[error(
+        "frame {counter} of server {sender} came before, or is too far behind its frame {highest}; \
+         was that server's clock set back?"
+    )]
+    Replayed {
+        /// The server that sealed it.
+        sender: ServerId,
+        /// The frame's counter.
+        counter: u64,
+        /// The highest counter that has come from this server.
+        highest: u64,
+    },
     /// A reserved byte is not zero.
     #[error("reserved byte is {0}, not 0")]
     ReservedByte(u8),

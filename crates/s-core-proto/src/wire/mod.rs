@@ -5,6 +5,8 @@
 
 mod body;
 mod frame;
+mod opener;
+mod replay;
 pub mod thesis_text;
 mod tlv;
 
@@ -13,3 +15,5 @@ pub use frame::{
     Cluster, Codec, FRAME_OVERHEAD, FrameError, HEADER_LEN, Key, KeyId, Keyring, KeyringError,
     Opened, TAG_LEN, frame_len,
 };
+pub use opener::Opener;
+pub use replay::{REPLAY_WINDOW, ReplayWindow};
