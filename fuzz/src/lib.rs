@@ -69,9 +69,12 @@ fn write(path: &Path, data: &[u8]) {
     fs::write(path, data).expect("a scratch directory can be written");
 }
 
-/// A directory for the files of one thread's inputs.
+/// A directory for the files of one thread's inputs: in memory where the system has such a place, because a disk would
+/// write every one of the thousands down.
 fn scratch() -> tempfile::TempDir {
-    tempfile::tempdir().expect("a temporary directory can be made")
+    tempfile::tempdir_in("/dev/shm")
+        .or_else(|_| tempfile::tempdir())
+        .expect("a temporary directory can be made")
 }
 
 #[cfg(test)]
