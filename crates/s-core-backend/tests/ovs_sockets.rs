@@ -85,7 +85,7 @@ fn answers_of_every_kind() {
         r#"{{"id":0,"result":"{}","error":null}}"#,
         "x".repeat(2 << 20)
     );
-    let rows: [(&str, &str); 9] = [
+    let rows: [(&str, &str); 10] = [
         (
             r#"{"id":0,"error":"ovs-vswitchd: datapath not found (Invalid argument)\n"}"#,
             "(dpctl/dump-flows) refused: ovs-vswitchd: datapath not found (Invalid argument)",
@@ -97,6 +97,7 @@ fn answers_of_every_kind() {
         ),
         (r#"{"id":0}"#, "it has no result and no error"),
         (r#"{"id":0,"result":7,"error":null}"#, "invalid type"),
+        (r#"{"id":0,"error":[{},{}]}"#, "invalid type"),
         (
             r#"{"id":0,"result":"]"#,
             "gave no complete answer within 200ms",
@@ -380,6 +381,11 @@ fn interfaces_of_the_database() {
 
 #[test]
 fn a_database_that_refuses_or_talks_nonsense() {
+    // Every interface of a bridge gets a copy of its name.
+    let long_name = format!(
+        r#"{{"id":0,"result":[{{"rows":[]}},{{"rows":[]}},{{"rows":[{{"name":"{}","ports":["set",[]]}}]}}]}}"#,
+        "b".repeat(256)
+    );
     let rows = [
         (
             r#"{"id":0,"result":[{"syntax":"[\"nosuch\"]","details":"nosuch is not a valid column name","error":"syntax error"}],"error":null}"#,
@@ -406,6 +412,7 @@ fn a_database_that_refuses_or_talks_nonsense() {
             r#"{"id":0,"result":[{"rows":[{"name":"x"}]},{"rows":[]},{"rows":[]}],"error":null}"#,
             "a row lacks _uuid",
         ),
+        (&long_name, "a row lacks a name of at most 255 bytes"),
     ];
     for (answer, expected) in rows {
         let server = Server::answering(vec![answer.as_bytes().to_vec()]);

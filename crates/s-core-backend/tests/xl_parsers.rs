@@ -193,6 +193,18 @@ fn list_of_real_hosts() {
     assert!(guests.eq(xen2_guests().map(|(domid, name, uuid, _)| (domid, name, uuid))));
 }
 
+/// Only ASCII white space stands between columns; any other is of the name, be it inside or at its end.
+#[test]
+fn names_with_other_white_space() {
+    for name in ["vm\u{a0}5", "vm5\u{a0}", "\u{85}", "\u{3000}vm 5"] {
+        let text = format!("{LIST_HEADER}{name}  2    80     1     -b----      69.0\n");
+        let expected = [listed(2, name, 80, "-b----", 69.0)];
+        assert_eq!(parse_list(&text).unwrap(), expected);
+    }
+    let text = format!("{LIST_HEADER}v \u{85}A0 \n");
+    assert!(matches!(parse_list(&text), Err(ParseError::Field { .. })));
+}
+
 #[test]
 fn states() {
     let check =

@@ -5,16 +5,22 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::rc::Rc;
 use std::time::Duration;
 
 use s_core_flow::MacAddr;
-use serde_json::{Value, json};
+use serde::Deserialize;
+use serde_json::json;
+use serde_json::value::RawValue;
 
 use super::socket::Connection;
 use crate::{FlowSourceError, Uuid};
 
 /// How long one message of the server may be unless told otherwise, in bytes: 16 MiB, some 20,000 interfaces.
 pub const REPLY_LIMIT: usize = 16 << 20;
+
+/// The longest name of a bridge, in bytes. A network device's has 15 at most; every interface gets a copy.
+const LONGEST_NAME: usize = 255;
 
 /// The database server of one host.
 ///
@@ -81,15 +87,19 @@ impl Ovsdb {
             select("Port", &["_uuid", "interfaces"]),
             select("Bridge", &["name", "ports"]),
         ]);
-        let results = transact(&mut connection, &params)?;
+        let reply = transact(&mut connection, &params.to_string())?;
+        let results = results(&reply, &connection)?;
         let [interfaces, ports, bridges] = results.as_slice() else {
             let message = format!("{} results for 3 operations", results.len());
             return Err(connection.malformed(message));
         };
         let interfaces = rows(interfaces).and_then(|interfaces| {
-            let bridge_of = bridge_of_interfaces(rows(ports)?, rows(bridges)?)?;
+            let bridge_of = bridge_of_interfaces(&rows(ports)?, &rows(bridges)?)?;
             let read = |row| interface(row, &bridge_of);
-            interfaces.iter().map(read).collect::<Result<Vec<_>, _>>()
+            interfaces
+                .into_iter()
+                .map(read)
+                .collect::<Result<Vec<_>, _>>()
         });
         let mut interfaces = interfaces.map_err(|missing| {
             connection.malformed(format!("a row lacks {missing} in the form of RFC 7047"))
@@ -99,63 +109,137 @@ impl Ovsdb {
     }
 }
 
-/// Runs a transaction and returns the result of each operation; answers the server's `echo`
+/// A piece of the server's text that is JSON. All is read in place and piece by piece: a tree of values would
+/// take a hundred times the memory of the text.
+type Json<'a> = &'a RawValue;
+
+#[derive(Deserialize)]
+struct Message<'a> {
+    #[serde(borrow)]
+    id: Option<Json<'a>>,
+    method: Option<Json<'a>>,
+    params: Option<Json<'a>>,
+    result: Option<Json<'a>>,
+    error: Option<Json<'a>>,
+}
+
+impl<'a> Message<'a> {
+    fn read(bytes: &'a [u8], connection: &Connection) -> Result<Self, FlowSourceError> {
+        serde_json::from_slice(bytes).map_err(|error| connection.malformed(error.to_string()))
+    }
+}
+
+/// Runs a transaction and returns the message that answers it; answers the server's `echo`
 /// calls meanwhile, without which it hangs up.
-fn transact(connection: &mut Connection, params: &Value) -> Result<Vec<Value>, FlowSourceError> {
-    let request = json!({ "id": 0, "method": "transact", "params": params });
-    connection.send(request.to_string().as_bytes())?;
-    let mut reply = loop {
+fn transact(connection: &mut Connection, params: &str) -> Result<Vec<u8>, FlowSourceError> {
+    let request = format!(r#"{{"id":0,"method":"transact","params":{params}}}"#);
+    connection.send(request.as_bytes())?;
+    loop {
         let bytes = connection.receive()?;
-        let mut message: Value = serde_json::from_slice(&bytes)
-            .map_err(|error| connection.malformed(error.to_string()))?;
-        if message["method"] == "echo" {
-            let answer =
-                json!({ "id": message["id"], "result": message["params"].take(), "error": null });
-            connection.send(answer.to_string().as_bytes())?;
-        } else if message["id"] == 0 {
-            break message;
+        let message = Message::read(&bytes, connection)?;
+        let id = message.id.map_or("null", RawValue::get);
+        if message.method.map(RawValue::get) == Some(r#""echo""#) {
+            let params = message.params.map_or("null", RawValue::get);
+            let answer = format!(r#"{{"id":{id},"result":{params},"error":null}}"#);
+            connection.send(answer.as_bytes())?;
+        } else if id == "0" {
+            return Ok(bytes);
         }
-    };
+    }
+}
+
+/// The result of each operation of a transaction.
+fn results<'a>(reply: &'a [u8], connection: &Connection) -> Result<Vec<Json<'a>>, FlowSourceError> {
+    #[derive(Deserialize)]
+    struct Failure {
+        error: Option<String>,
+        details: Option<String>,
+    }
+
+    let reply = Message::read(reply, connection)?;
     let refused = |message: String| FlowSourceError::Refused {
         what: format!("{} (transact)", connection.what()),
         message,
     };
-    if !reply["error"].is_null() {
-        return Err(refused(reply["error"].to_string()));
+    if let Some(error) = reply.error {
+        return Err(refused(error.get().to_owned()));
     }
-    let Value::Array(results) = reply["result"].take() else {
-        return Err(connection.malformed("it has no result and no error".into()));
-    };
+    let results: Option<Vec<Json<'a>>> = reply.result.and_then(read);
+    let results =
+        results.ok_or_else(|| connection.malformed("it has no result and no error".into()))?;
     // An operation's error stands in its place among the results; those after it are null.
-    match results.iter().find(|result| !result["error"].is_null()) {
+    let failure = results.iter().find_map(|result| match read(result)? {
+        Failure {
+            error: Some(error),
+            details,
+        } => Some(format!("{error}: {}", details.unwrap_or_default())),
+        Failure { error: None, .. } => None,
+    });
+    match failure {
         None => Ok(results),
-        Some(result) => {
-            let text = |key: &str| result[key].as_str().unwrap_or_default();
-            Err(refused(format!("{}: {}", text("error"), text("details"))))
-        }
+        Some(failure) => Err(refused(failure)),
     }
+}
+
+/// Reads a piece of JSON as what it should be.
+fn read<'a, T: Deserialize<'a>>(json: Json<'a>) -> Option<T> {
+    serde_json::from_str(json.get()).ok()
 }
 
 /// The name of what is missing or of another form.
 type Missing = &'static str;
 
-fn rows(result: &Value) -> Result<&[Value], Missing> {
-    result["rows"].as_array().map(Vec::as_slice).ok_or("rows")
+/// A row of any of the three tables.
+#[derive(Deserialize)]
+struct Row<'a> {
+    #[serde(rename = "_uuid", borrow)]
+    uuid: Option<Json<'a>>,
+    name: Option<Json<'a>>,
+    ofport: Option<Json<'a>>,
+    external_ids: Option<Json<'a>>,
+    interfaces: Option<Json<'a>>,
+    ports: Option<Json<'a>>,
 }
 
-fn interface(row: &Value, bridge_of: &BTreeMap<&str, &str>) -> Result<Interface, Missing> {
-    let id = uuid(&row["_uuid"]).ok_or("_uuid")?;
-    let external_ids = map(&row["external_ids"]).ok_or("external_ids")?;
+impl<'a> Row<'a> {
+    fn id(&self) -> Result<&'a str, Missing> {
+        self.uuid.and_then(uuid).ok_or("_uuid")
+    }
+
+    fn name(&self) -> Result<String, Missing> {
+        self.name.and_then(read).ok_or("name")
+    }
+}
+
+fn rows<'a>(result: Json<'a>) -> Result<Vec<Json<'a>>, Missing> {
+    #[derive(Deserialize)]
+    struct Table<'a> {
+        #[serde(borrow)]
+        rows: Vec<Json<'a>>,
+    }
+    read(result)
+        .map(|table: Table<'a>| table.rows)
+        .ok_or("rows")
+}
+
+fn row(json: Json<'_>) -> Result<Row<'_>, Missing> {
+    read(json).ok_or("columns")
+}
+
+fn interface(json: Json<'_>, bridge_of: &BridgeOf<'_>) -> Result<Interface, Missing> {
+    let row = row(json)?;
+    let id = row.id()?;
+    let external_ids = row.external_ids.and_then(map).ok_or("external_ids")?;
+    let external_id = |wanted: &str| {
+        let mut pairs = external_ids.iter();
+        pairs.find_map(|(key, value)| (key == wanted).then_some(value))
+    };
     Ok(Interface {
-        name: row["name"].as_str().ok_or("name")?.to_owned(),
-        ofport: row["ofport"].as_u64().and_then(|port| port.try_into().ok()),
-        attached_mac: external_ids
-            .get("attached-mac")
-            .and_then(|mac| unquoted(mac).parse().ok()),
-        vm_uuid: external_ids
-            .get("xen-vm-uuid")
-            .and_then(|uuid| uuid.parse().ok()),
-        bridge: bridge_of.get(id).map(|name| (*name).to_owned()),
+        name: row.name()?,
+        ofport: row.ofport.and_then(read),
+        attached_mac: external_id("attached-mac").and_then(|mac| unquoted(mac).parse().ok()),
+        vm_uuid: external_id("xen-vm-uuid").and_then(|uuid| uuid.parse().ok()),
+        bridge: bridge_of.get(id).map(|name| name.as_ref().to_owned()),
     })
 }
 
@@ -165,24 +249,32 @@ fn unquoted(mac: &str) -> String {
     mac.trim_matches('"').replace('\\', "")
 }
 
+/// The name of the bridge, by the id of an interface or a port.
+type BridgeOf<'a> = BTreeMap<&'a str, Rc<str>>;
+
 fn bridge_of_interfaces<'a>(
-    ports: &'a [Value],
-    bridges: &'a [Value],
-) -> Result<BTreeMap<&'a str, &'a str>, Missing> {
-    let mut bridge_of_port = BTreeMap::new();
+    ports: &[Json<'a>],
+    bridges: &[Json<'a>],
+) -> Result<BridgeOf<'a>, Missing> {
+    let mut bridge_of_port = BridgeOf::new();
     for bridge in bridges {
-        let name = bridge["name"].as_str().ok_or("name")?;
-        for port in set(&bridge["ports"]) {
-            bridge_of_port.insert(uuid(port).ok_or("ports")?, name);
+        let bridge = row(bridge)?;
+        let name: Rc<str> = bridge.name()?.into();
+        if name.len() > LONGEST_NAME {
+            return Err("a name of at most 255 bytes");
+        }
+        for port in set(bridge.ports.ok_or("ports")?) {
+            bridge_of_port.insert(uuid(port).ok_or("ports")?, name.clone());
         }
     }
-    let mut bridge_of = BTreeMap::new();
+    let mut bridge_of = BridgeOf::new();
     for port in ports {
-        let id = uuid(&port["_uuid"]).ok_or("_uuid")?;
-        for interface in set(&port["interfaces"]) {
+        let port = row(port)?;
+        let id = port.id()?;
+        for interface in set(port.interfaces.ok_or("interfaces")?) {
             let interface = uuid(interface).ok_or("interfaces")?;
             if let Some(bridge) = bridge_of_port.get(id) {
-                bridge_of.insert(interface, *bridge);
+                bridge_of.insert(interface, bridge.clone());
             }
         }
     }
@@ -190,25 +282,21 @@ fn bridge_of_interfaces<'a>(
 }
 
 /// `["uuid", "…"]`.
-fn uuid(value: &Value) -> Option<&str> {
-    (value[0] == "uuid").then_some(())?;
-    value[1].as_str()
+fn uuid(json: Json<'_>) -> Option<&str> {
+    let (tag, id): (&str, &str) = read(json)?;
+    (tag == "uuid").then_some(id)
 }
 
 /// `["set", […]]`, or the only element as it is.
-fn set(value: &Value) -> &[Value] {
-    match value[1].as_array() {
-        Some(elements) if value[0] == "set" => elements,
-        _ => std::slice::from_ref(value),
+fn set(json: Json<'_>) -> Vec<Json<'_>> {
+    match read(json) {
+        Some(("set", elements)) => elements,
+        Some(_) | None => vec![json],
     }
 }
 
 /// `["map", [[key, value], …]]` of strings.
-fn map(value: &Value) -> Option<BTreeMap<&str, &str>> {
-    (value[0] == "map").then_some(())?;
-    value[1]
-        .as_array()?
-        .iter()
-        .map(|pair| Some((pair[0].as_str()?, pair[1].as_str()?)))
-        .collect()
+fn map(json: Json<'_>) -> Option<Vec<(String, String)>> {
+    let (tag, pairs): (&str, Vec<(String, String)>) = read(json)?;
+    (tag == "map").then_some(pairs)
 }

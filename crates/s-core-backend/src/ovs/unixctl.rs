@@ -42,7 +42,7 @@ pub struct Unixctl {
 struct Reply {
     id: u64,
     result: Option<String>,
-    error: Option<serde_json::Value>,
+    error: Option<String>,
 }
 
 impl Unixctl {
@@ -117,11 +117,7 @@ impl Unixctl {
             (Some(result), None) => Ok(result),
             (_, Some(error)) => Err(FlowSourceError::Refused {
                 what: format!("{} ({method})", connection.what()),
-                message: error
-                    .as_str()
-                    .unwrap_or("no reason given")
-                    .trim()
-                    .to_owned(),
+                message: error.trim().to_owned(),
             }),
             (None, None) => Err(connection.malformed("it has no result and no error".into())),
         }

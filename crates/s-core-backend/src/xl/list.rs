@@ -104,9 +104,10 @@ pub fn parse_list(text: &str) -> Result<Vec<ListedDomain>, ParseError> {
 
 fn parse_line(line: usize, text: &str, verbose: bool) -> Result<ListedDomain, ParseError> {
     let mut rest = text;
+    // Columns are ASCII, and so is what stands between them; a name may hold any other white space, and end with it.
     let mut last = || {
-        rest = rest.trim_end();
-        let start = rest.rfind(char::is_whitespace)? + 1;
+        rest = rest.trim_ascii_end();
+        let start = rest.rfind(|c: char| c.is_ascii_whitespace())? + 1;
         let (before, word) = rest.split_at(start);
         rest = before;
         Some(word)
@@ -135,7 +136,7 @@ fn parse_line(line: usize, text: &str, verbose: bool) -> Result<ListedDomain, Pa
         vcpus: field(line, "VCPUs", "a number", vcpus)?,
         memory_mib: field(line, "Mem", "a number of MiB", memory)?,
         domid: field(line, "ID", "a number", domid)?,
-        name: rest.trim().to_owned(),
+        name: rest.trim_ascii().to_owned(),
         uuid,
     })
 }
