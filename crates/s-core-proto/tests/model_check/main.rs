@@ -226,7 +226,7 @@ mod defects {
                 Some(Rule::R1),
                 busy,
                 Rule::R3,
-                7,
+                6,
             ),
             (
                 Mutation::CapacityWithoutReservation,
