@@ -101,7 +101,7 @@ pub enum Outcome {
     Moved,
     /// The VM runs on, here.
     StayedHere,
-    /// Nobody knows yet where it runs.
+    /// Nobody knows yet where it runs. This server's part in it has ended: what has not begun to arrive will not any more.
     Unknown,
 }
 

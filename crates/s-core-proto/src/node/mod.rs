@@ -118,6 +118,8 @@ impl<L: Levels> Node<L> {
     /// A node that knows what the last [`Action::Persist`] made durable; the default on the very first start.
     ///
     /// A migration that had begun before has an unknown outcome: both ends are asked.
+    /// Its driver has ended this server's part in it, as [`Outcome::Unknown`] says; and so it has with what was arriving here, for which no
+    /// room is kept any more.
     ///
     /// # Errors
     ///
