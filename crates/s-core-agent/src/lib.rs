@@ -85,6 +85,7 @@ pub mod embedded;
 mod error;
 mod event;
 mod flows;
+mod gate;
 mod inventory;
 mod journal;
 mod key_file;
