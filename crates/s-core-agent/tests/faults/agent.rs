@@ -60,8 +60,7 @@ fn tell(event: &Event) {
         }
         Event::Node(Report::Migrating { vm, .. }) => format!("migrating {vm}"),
         Event::Node(Report::OutcomeKnown { vm, .. }) => format!("outcome {vm}"),
-        Event::Node(Report::Recovered { .. }) => "recovered".into(),
-        Event::Node(Report::Minted { .. }) => "minted".into(),
+        Event::Node(Report::Superseded { .. }) => "superseded".into(),
         Event::MarkNotStored { .. } => "unstored".into(),
         _ => return,
     };

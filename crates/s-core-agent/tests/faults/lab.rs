@@ -35,8 +35,7 @@ pub(crate) enum What {
     Holding(VmId, Mark),
     Migrating,
     Outcome,
-    Recovered,
-    Minted,
+    Superseded,
     Unstored,
 }
 
@@ -234,8 +233,7 @@ fn parse(line: &str) -> What {
         }
         ["migrating", _] => What::Migrating,
         ["outcome", _] => What::Outcome,
-        ["recovered"] => What::Recovered,
-        ["minted"] => What::Minted,
+        ["superseded"] => What::Superseded,
         ["unstored"] => What::Unstored,
         _ => panic!("an agent said {line:?}"),
     }

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use s_core_proto::{Bounds, Timing};
 
+use crate::world::{MIGRATION, VM_MIB};
+
 const fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)
 }
@@ -52,7 +54,7 @@ pub(crate) fn second(vms: u32, servers: u32, of: u32) -> Duration {
 }
 
 /// Within which one of two tokens is left when they can hear of each other: whichever sends the next beacon ends
-/// the other, and one beacon may be lost while addresses are resolved again.
+/// the other, once its holder does not migrate any more. One beacon may be lost while addresses are resolved again.
 pub(crate) fn healing() -> Duration {
-    2 * timing().beacon + timing().answer
+    2 * timing().beacon + timing().answer + MIGRATION.duration(VM_MIB)
 }

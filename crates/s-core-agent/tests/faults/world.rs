@@ -15,7 +15,12 @@ use crate::network::server_id;
 
 const VMS_PER_SERVER: u8 = 3;
 const SLOTS: u32 = 4;
-const VM_MIB: u32 = 256;
+pub(crate) const VM_MIB: u32 = 256;
+/// How long migrations take: here, under half a second.
+pub(crate) const MIGRATION: MigrationModel = MigrationModel {
+    fixed: Duration::from_millis(200),
+    per_mib: Duration::from_millis(1),
+};
 /// Pairs that talk at a time, and how long each time one of them is replaced.
 const PAIRS: usize = 10;
 const CHANGE: Duration = Duration::from_millis(700);
@@ -37,11 +42,7 @@ pub(crate) fn build(servers: u8) -> DataCentre {
         name: format!("vm{number}"),
     };
     let vms = 1..=servers * VMS_PER_SERVER;
-    let model = MigrationModel {
-        fixed: Duration::from_millis(200),
-        per_mib: Duration::from_millis(1),
-    };
-    let builder = DataCentre::builder().migration(model);
+    let builder = DataCentre::builder().migration(MIGRATION);
     // Two that never part, so that the token always comes to the last server.
     let last = servers * VMS_PER_SERVER;
     let pair = (vm_id(last - 1), vm_id(last), Rate::new(1e9).unwrap());
