@@ -181,7 +181,7 @@ pub trait Hypervisor: Send + Sync + fmt::Debug {
 }
 
 /// Decides at the target which domains may arrive by migration. It is asked by whatever receives
-/// migrations on this host, on a thread of that.
+/// migrations on this host, on a thread of that: the emulated hypervisor, or a program around `xl migrate-receive`.
 pub trait Gate: Send + Sync + fmt::Debug {
     /// Whether a domain may begin to arrive. Blocks at most for the deadline; no answer is no.
     fn admit(&self, domain: &Domain, deadline: Duration) -> bool;
