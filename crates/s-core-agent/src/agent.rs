@@ -21,6 +21,7 @@ use crate::config::AgentConfig;
 use crate::driver::{Driver, Incoming};
 use crate::error::AgentError;
 use crate::flows::Flows;
+use crate::gate::NodeGate;
 use crate::inventory::Inventories;
 use crate::mark_file::MarkFile;
 use crate::network::{Mailbox, Network, NetworkStop, Refusals, mail, wake_pipe};
@@ -110,6 +111,11 @@ fn start(
     let (flows_stop, flows_stopped) = sync_channel(1);
     let post = wiring.post(&config, udp, tokens);
     let inventories = wiring.inventories(&config, Arc::clone(&hypervisor));
+    let gate = NodeGate {
+        inbox: inbox.clone(),
+        identities: config.identities.clone(),
+        flows: Arc::clone(&wiring.flows),
+    };
     let (flows, server) = (Arc::clone(&wiring.flows), wiring.server);
     let port = config.port;
     // Later the node sends it again.
@@ -128,12 +134,13 @@ fn start(
         warnings: Throttle::new(LOG_INTERVAL),
         post,
         flows: wiring.flows,
-        hypervisor,
+        hypervisor: Arc::clone(&hypervisor),
         list_requests,
         migrations_ended: wiring.migrations_ended,
         domains: BTreeMap::new(),
         migrating: false,
         not_begun: None,
+        admitted: false,
         to_measure: None,
         mint: config.mint,
         migration_grace: config.migration_grace,
@@ -163,6 +170,9 @@ fn start(
         inventories.run(&list_requested, &inbox);
     })?;
     handle.spawn("main", move || driver.run(&incoming))?;
+    if !hypervisor.guard(Arc::new(gate)) {
+        tracing::debug!("the hypervisor lets every VM in that it has room for");
+    }
     tracing::info!(%server, port, "the agent runs");
     Ok(handle)
 }

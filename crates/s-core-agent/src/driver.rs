@@ -42,6 +42,12 @@ pub(crate) enum Incoming {
         target: ServerId,
         outcome: MigrationOutcome,
     },
+    /// A VM is about to arrive.
+    Arriving {
+        vm: VmId,
+        answer: SyncSender<bool>,
+    },
+    ArrivalFailed(VmId),
     Mint(Vec<VmId>),
     Status(SyncSender<AgentStatus>),
     /// The stop flag was raised.
@@ -68,6 +74,8 @@ pub(crate) struct Driver {
     pub(crate) migrating: bool,
     /// A migration that the node has decided and that could not begin, and why.
     pub(crate) not_begun: Option<(VmId, ServerId, String)>,
+    /// Whether the VM that was asked about last may arrive.
+    pub(crate) admitted: bool,
     /// The VM whose rates are to be read next.
     pub(crate) to_measure: Option<VmId>,
     pub(crate) mint: Option<Mint>,
@@ -176,6 +184,13 @@ impl Driver {
                 target,
                 outcome,
             } => self.migration_ended(vm, target, outcome),
+            Incoming::Arriving { vm, answer } => {
+                self.admitted = false;
+                self.handle(Input::Arriving { vm });
+                // Whoever asked says so if it did not wait for the answer.
+                let _ = answer.try_send(self.admitted);
+            }
+            Incoming::ArrivalFailed(vm) => self.handle(Input::ArrivalFailed { vm }),
             Incoming::Mint(vms) => self.handle(Input::Mint { vms }),
             // Whoever asked may have gone away.
             Incoming::Status(answer) => drop(answer.try_send(self.status())),
@@ -328,8 +343,8 @@ impl Driver {
                 target,
                 deadline,
             } => self.migrate(vm, target, deadline),
-            // Nobody has told the node of an arrival.
-            Action::Admit(_) | Action::Refuse(_) => {}
+            Action::Admit(_) => self.admitted = true,
+            Action::Refuse(vm) => tracing::warn!(%vm, "not let in: no room is reserved for it"),
             Action::Report(report) => {
                 log(&report, &mut self.warnings);
                 self.tell(Event::Node(report));
@@ -403,7 +418,7 @@ impl Driver {
 /// server started again would not keep, or that says that the token is well here.
 fn needs_mark(action: &Action) -> bool {
     match action {
-        Action::Migrate { .. } | Action::Admit(_) => true,
+        Action::Migrate { .. } => true,
         Action::Send { message, .. } => match message {
             Message::Token(_)
             | Message::CapacityRequest { .. }
@@ -424,6 +439,7 @@ fn needs_mark(action: &Action) -> bool {
         Action::Persist(_)
         | Action::Measure(_)
         | Action::ListHosted
+        | Action::Admit(_)
         | Action::Refuse(_)
         | Action::Report(_) => false,
     }

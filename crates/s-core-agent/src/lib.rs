@@ -63,6 +63,8 @@
 //! acted on before, and asks the target of each such migration what became of it. The token goes on meanwhile
 //! from the copy of the server that had it before, or the agents that are left make a new one (docs/protocol.md).
 //!
+//! An agent that is told to stop hands the token that it holds to another server first, if one takes it in time.
+//!
 //! # A disk that is full
 //!
 //! A mark that cannot be stored stops what would have been done under it, and only that (rule R1): locations are told
@@ -71,9 +73,10 @@
 //!
 //! # What it does not do
 //!
-//! It sets up no flow rules and no interception of packets to VMs, rotates no logs (it uses `tracing`; the program
-//! brings the subscriber). An agent that is stopped hands the token that it holds to another server first, if one
-//! takes it in time. It runs on Unix only.
+//! It sets up no flow rules and no interception of packets to VMs, and rotates no logs (it uses `tracing`; the program
+//! brings the subscriber). It decides which VMs may arrive only where the hypervisor
+//! [asks](s_core_backend::Hypervisor::guard), which `xl` does not yet: there, whoever may run `xl migrate` to this
+//! host is let in. It runs on Unix only.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod agent;
@@ -85,6 +88,7 @@ pub mod embedded;
 mod error;
 mod event;
 mod flows;
+mod gate;
 mod inventory;
 mod journal;
 mod key_file;

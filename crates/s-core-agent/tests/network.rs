@@ -11,7 +11,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
 use common::{Bench, PEER, SOON, VM, where_is};
-use s_core_agent::{AgentError, Event};
+use s_core_agent::{AgentConfig, AgentError, Event};
 use s_core_backend::{FlowSource, FlowSourceError, Poll};
 use s_core_proto::{Arrival, Message, QueryId, Report, TokenVerdict};
 use s_core_token::{Limits, Mark, PolicyKind, Token, TokenView};
@@ -161,7 +161,9 @@ fn a_restart_asks_what_became_of_a_migration() {
     let checksum = blake3::hash(text.as_bytes()).to_hex();
     let text = format!("{text} {}\n", &checksum[..16]);
     std::fs::write(state.path().join("mark"), text).unwrap();
-    let bench = Bench::start(8, state.path());
+    // The first question comes before the bench listens.
+    let soon = |config: &mut AgentConfig| config.node.timing.outcome = Duration::from_millis(100);
+    let bench = Bench::start_with(8, state.path(), soon, |flows| flows);
     let open = bench.agent.status().unwrap().open_migrations;
     assert_eq!(open, [(VM, bench.other_id)]);
     let question = loop {

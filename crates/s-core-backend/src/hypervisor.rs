@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use s_core_flow::MacAddr;
@@ -170,4 +171,21 @@ pub trait Hypervisor: Send + Sync + fmt::Debug {
     ///
     /// A deadline that passes is an [`MigrationOutcome::Unknown`], unless the domain is known to run here.
     fn migrate(&self, domain: Uuid, target: ServerId, deadline: Duration) -> MigrationOutcome;
+
+    /// Has `gate`, in place of any before it, asked about every domain that is about to arrive here; says whether
+    /// this hypervisor can do that. One that cannot, which is the default, lets every domain in that it has room for.
+    fn guard(&self, gate: Arc<dyn Gate>) -> bool {
+        let _ = gate;
+        false
+    }
+}
+
+/// Decides at the target which domains may arrive by migration. It is asked by whatever receives
+/// migrations on this host, on a thread of that: the emulated hypervisor, or a program around `xl migrate-receive`.
+pub trait Gate: Send + Sync + fmt::Debug {
+    /// Whether a domain may begin to arrive. Blocks at most for the deadline; no answer is no.
+    fn admit(&self, domain: &Domain, deadline: Duration) -> bool;
+
+    /// A domain that was let in does not come: its migration failed.
+    fn failed(&self, domain: &Domain);
 }

@@ -52,6 +52,7 @@
 //!
 //! - [`Hypervisor`]: [domains](Domain) with UUID and MAC addresses, [`FreeCapacity`], and live migration that ends
 //!   in one of three [outcomes](MigrationOutcome). [`xl::Xl`] and [`emulated::EmulatedHypervisor`] implement it.
+//! - [`Gate`]: decides at the target of a migration whether a domain may arrive, where the hypervisor can ask.
 //! - [`FlowSource`]: a [`Poll`] of cumulative [counters](FlowCounter), and what could not be
 //!   [attributed](Unattributed); [`Poll::count`] tells what is new in it. [`ovs::OvsFlowSource`] and [`emulated::EmulatedFlowSource`] implement it.
 //! - [`emulated::DataCentre`]: servers, VMs and traffic in memory, with faults to inject and a clock to set.
@@ -74,7 +75,7 @@ mod hypervisor;
 mod source;
 
 pub use hypervisor::{
-    Domain, FreeCapacity, Hypervisor, HypervisorError, InvalidUuid, MigrationOutcome, Uuid,
+    Domain, FreeCapacity, Gate, Hypervisor, HypervisorError, InvalidUuid, MigrationOutcome, Uuid,
 };
 pub use source::{
     End, FlowCounter, FlowSource, FlowSourceError, NoEnds, Poll, Skipped, Transport, Unattributed,

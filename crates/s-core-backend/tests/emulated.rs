@@ -5,13 +5,16 @@
     reason = "a helper of a test may fail like the test"
 )]
 
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use s_core_backend::emulated::{
     DataCentre, DataCentreError, EmulatedServer, EmulatedVm, Fault, ManualClock, MigrationModel,
     mac_of, uuid_of,
 };
-use s_core_backend::{End, FlowSource, FreeCapacity, Hypervisor, MigrationOutcome, Uuid};
+use s_core_backend::{
+    Domain, End, FlowSource, FreeCapacity, Gate, Hypervisor, MigrationOutcome, Uuid,
+};
 use s_core_model::{Rate, ServerId, VmId};
 
 const LEFT: ServerId = ServerId::new(0x0a00_0001);
@@ -265,6 +268,54 @@ fn faults() {
         false,
         unknown("no end within 60s"),
     );
+}
+
+/// Lets in whom it is told to, and writes down who came and who did not.
+#[derive(Debug)]
+struct Doorman(bool, Mutex<Vec<(&'static str, Uuid)>>);
+
+impl Gate for Doorman {
+    fn admit(&self, domain: &Domain, _: Duration) -> bool {
+        self.1.lock().unwrap().push(("asked", domain.uuid));
+        self.0
+    }
+
+    fn failed(&self, domain: &Domain) {
+        self.1.lock().unwrap().push(("failed", domain.uuid));
+    }
+}
+
+#[test]
+fn a_gate_is_asked_and_told() {
+    let (asked, failed) = (("asked", uuid_of(U)), ("failed", uuid_of(U)));
+    let check = |admits: bool, fault: Option<Fault>, moved: bool, expected: &[(&str, Uuid)]| {
+        let data_centre = two_servers(&ManualClock::new());
+        if let Some(fault) = fault {
+            data_centre.inject(U, fault).unwrap();
+        }
+        let doorman = Arc::new(Doorman(admits, Mutex::default()));
+        let [left, right] = [LEFT, RIGHT].map(|at| data_centre.hypervisor(at).unwrap());
+        assert!(right.guard(Arc::<Doorman>::clone(&doorman)));
+        let outcome = left.migrate(uuid_of(U), RIGHT, MINUTE);
+        assert_eq!(data_centre.placement()[&U] == RIGHT, moved, "{outcome:?}");
+        assert_eq!(*doorman.1.lock().unwrap(), expected, "{fault:?}");
+        if !admits {
+            let why = "not begun: 10.0.0.2 does not admit it".to_owned();
+            assert_eq!(outcome, MigrationOutcome::StayedHere(why));
+            // It does not take room either.
+            assert_eq!(free(&data_centre, RIGHT), (1, 500));
+        }
+    };
+    check(true, None, true, &[asked]);
+    check(false, None, false, &[asked]);
+    for fault in [Fault::Refuse, Fault::FailMidway, Fault::Hang] {
+        check(true, Some(fault), false, &[asked, failed]);
+    }
+    for moved in [false, true] {
+        let heard = [asked, failed];
+        let heard = &heard[..if moved { 1 } else { 2 }];
+        check(true, Some(Fault::LoseHandshake { moved }), moved, heard);
+    }
 }
 
 #[test]

@@ -31,6 +31,7 @@ pub const PEER: VmId = VmId::new(0x0a01_0002);
 /// An agent at 127.78.N.1 with one VM, and the socket of another server, 127.78.N.2, that only the test speaks for.
 pub struct Bench {
     pub agent: AgentHandle,
+    pub data_centre: DataCentre,
     pub target: SocketAddr,
     pub other: UdpSocket,
     pub other_id: ServerId,
@@ -103,6 +104,7 @@ impl Bench {
         other.set_read_timeout(Some(SOON)).unwrap();
         let bench = Self {
             agent,
+            data_centre,
             target: (here, port).into(),
             other,
             other_id: there.into(),

@@ -9,6 +9,7 @@
 //!
 //! - A VM has one home at any time, and capacity is checked when a migration begins: the room on the target is
 //!   taken from then on, the room at the source is free only after the end.
+//! - A server that has a [gate](crate::Hypervisor::guard) refuses whom its gate does not admit.
 //! - Each server counts the traffic of every pair that has an end there, one counter per direction. A VM that
 //!   arrives is counted from 0; what its former host counted stays to be read there for 10 s after it left.
 //! - The hypervisor knows UUIDs, MAC addresses, and the IP addresses as if its configuration gave them.

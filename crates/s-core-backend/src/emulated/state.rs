@@ -1,6 +1,7 @@
 //! Servers, VMs and pairs: the state behind the lock.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 use s_core_flow::MacAddr;
@@ -8,7 +9,7 @@ use s_core_model::{Rate, ServerId, VmId};
 
 use super::traffic::{Pair, PairTraffic, View};
 use super::{DataCentreError, Fault, MigrationRecord};
-use crate::{Domain, FlowCounter, FreeCapacity, Uuid};
+use crate::{Domain, FlowCounter, FreeCapacity, Gate, Uuid};
 
 /// A server of an emulated data centre.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,6 +62,8 @@ pub(super) struct State {
     vms: BTreeMap<VmId, Vm>,
     pairs: BTreeMap<Pair, PairTraffic>,
     views_made: u64,
+    /// Who decides which VMs may arrive on a server.
+    pub(super) gates: BTreeMap<ServerId, Arc<dyn Gate>>,
     pub(super) log: Vec<MigrationRecord>,
 }
 
@@ -79,6 +82,18 @@ pub(super) struct Vm {
     pub(super) target: Option<ServerId>,
     pub(super) faults: VecDeque<Fault>,
     peers: BTreeSet<VmId>,
+}
+
+impl Vm {
+    pub(super) fn domain(&self) -> Domain {
+        Domain {
+            uuid: uuid_of(self.given.id),
+            name: self.given.name.clone(),
+            macs: vec![mac_of(self.given.id)],
+            address: Some(self.given.id.addr()),
+            memory_mib: self.given.memory_mib,
+        }
+    }
 }
 
 impl Server {
@@ -137,6 +152,7 @@ impl State {
             vms: BTreeMap::new(),
             pairs: BTreeMap::new(),
             views_made: 0,
+            gates: BTreeMap::new(),
             log: Vec::new(),
         })
     }
@@ -164,6 +180,10 @@ impl State {
     pub(super) fn resident(&mut self, uuid: Uuid, server: ServerId) -> Option<&mut Vm> {
         let vm = self.vms.get_mut(&vm_of(uuid)?)?;
         (vm.given.server == server).then_some(vm)
+    }
+
+    pub(super) fn runs_on(&mut self, uuid: Uuid, server: ServerId) -> bool {
+        self.resident(uuid, server).is_some()
     }
 
     pub(super) fn add_vm(&mut self, given: EmulatedVm) -> Result<(), DataCentreError> {
@@ -293,14 +313,7 @@ impl State {
     pub(super) fn domains(&self, server: ServerId) -> Vec<Domain> {
         let here = |vm: &&Vm| vm.given.server == server;
         let vms = self.vms.values().filter(here);
-        vms.map(|vm| Domain {
-            uuid: uuid_of(vm.given.id),
-            name: vm.given.name.clone(),
-            macs: vec![mac_of(vm.given.id)],
-            address: Some(vm.given.id.addr()),
-            memory_mib: vm.given.memory_mib,
-        })
-        .collect()
+        vms.map(Vm::domain).collect()
     }
 
     pub(super) fn free_capacity(&self, server: ServerId) -> FreeCapacity {
