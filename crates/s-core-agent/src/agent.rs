@@ -123,6 +123,10 @@ fn start(
     let delivery = delivery.min(config.node.timing.acknowledgement);
     let token_grace = token_grace(&config);
     let stop = Arc::new(AtomicBool::new(false));
+    config.node.asks_admission = hypervisor.guard(Arc::new(gate));
+    if !config.node.asks_admission {
+        tracing::debug!("the hypervisor lets every VM in that it has room for");
+    }
     let node = Node::new(Arc::new(config.node), found.unwrap_or_default())
         .map_err(|UnknownServer(server)| AgentError::UnknownServer(server))?;
     let driver = Driver {
@@ -170,9 +174,6 @@ fn start(
         inventories.run(&list_requested, &inbox);
     })?;
     handle.spawn("main", move || driver.run(&incoming))?;
-    if !hypervisor.guard(Arc::new(gate)) {
-        tracing::debug!("the hypervisor lets every VM in that it has room for");
-    }
     tracing::info!(%server, port, "the agent runs");
     Ok(handle)
 }

@@ -613,6 +613,30 @@ fn arrivals_are_admitted_once() {
     assert_eq!(arriving(&mut lead), [refuse]);
 }
 
+/// Where nobody asks before a VM arrives, one that is expected may be on its way.
+#[test]
+fn an_expected_vm_is_not_said_to_be_absent_by_a_server_that_is_not_asked() {
+    let mark = first_mark();
+    let asked = |asks_admission: bool, waits: Duration| {
+        let mut lead = Lead::with(|config| config.asks_admission = asks_admission);
+        assert_eq!(reserve(&mut lead, 50, mark), CapacityAnswer::Reserved);
+        lead.now = lead.now + waits;
+        let (query, vm) = (QueryId::new(9), vm(50));
+        let actions = lead.receives(3, Message::OutcomeRequest { query, mark, vm });
+        match actions.last() {
+            Some(Action::Send {
+                message: Message::OutcomeResponse { arrival, .. },
+                ..
+            }) => *arrival,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(asked(true, Duration::ZERO), Arrival::Absent);
+    assert_eq!(asked(false, Duration::ZERO), Arrival::Arriving);
+    let expired = Duration::from_secs(900);
+    assert_eq!(asked(false, expired), Arrival::Absent);
+}
+
 #[test]
 fn the_sequence_ends_in_a_new_epoch() {
     let mut last = first_mark();

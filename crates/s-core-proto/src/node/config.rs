@@ -36,6 +36,9 @@ pub struct Config<L> {
     pub vm_addresses: Vec<(VmId, VmId)>,
     /// What keeps VMs where they are whatever they would gain.
     pub limits: MigrationLimits,
+    /// Whether the driver asks before a VM arrives ([`Input::Arriving`](super::Input::Arriving)). It should; where it
+    /// cannot, a VM for which room is reserved may be on its way, and nobody is told that it is not. Default true.
+    pub asks_admission: bool,
     /// A defect to put back, for a test that shall find it.
     #[cfg(feature = "mutations")]
     pub mutation: Option<Mutation>,
@@ -56,6 +59,7 @@ impl<L> Config<L> {
             bounds: Bounds::default(),
             vm_addresses: Vec::new(),
             limits: MigrationLimits::default(),
+            asks_admission: true,
             #[cfg(feature = "mutations")]
             mutation: None,
         }

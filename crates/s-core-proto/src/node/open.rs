@@ -63,9 +63,12 @@ impl<L: Levels> Node<L> {
         mark: Mark,
         vm: VmId,
     ) {
+        self.state.reservations.expire(now);
+        let reservations = &self.state.reservations;
+        let unseen = !self.config.asks_admission && reservations.expects(vm);
         let arrival = if self.state.hosted.contains_key(&vm) {
             Arrival::Hosted
-        } else if self.state.reservations.is_arriving(vm) {
+        } else if unseen || reservations.is_arriving(vm) {
             self.actions.push_back(Action::ListHosted);
             Arrival::Arriving
         } else {
