@@ -245,6 +245,11 @@ impl<L: Levels> Node<L> {
         self.state.reservations.len()
     }
 
+    /// The VMs that room is reserved for, those that are arriving among them, with their memory in MiB.
+    pub fn reservations(&self) -> impl Iterator<Item = (VmId, u32)> + '_ {
+        self.state.reservations.iter()
+    }
+
     /// The VMs that run here with their memory in MiB, as last told.
     pub fn hosted_vms(&self) -> impl Iterator<Item = (VmId, u32)> + '_ {
         self.state.hosted.iter().map(|(vm, memory)| (*vm, *memory))

@@ -150,9 +150,14 @@ impl Reservations {
         waiting.map(|held| held.expires).min()
     }
 
-    /// How many VMs room is kept for.
+    /// The VMs that room is kept for, and how much memory.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (VmId, u32)> + '_ {
+        let kept = self.by_vm.iter().filter(|(_, held)| held.stage != Stage::Released);
+        kept.map(|(vm, held)| (*vm, held.memory_mib))
+    }
+
+    /// How many of them there are.
     pub(super) fn len(&self) -> usize {
-        let kept = |held: &&Reservation| held.stage != Stage::Released;
-        self.by_vm.values().filter(kept).count()
+        self.iter().count()
     }
 }
