@@ -50,7 +50,7 @@ fn batch(args: &Args) -> Result<(), Failure> {
     };
     let began = Instant::now();
     let mut batch = Batch::default();
-    let mut progress = Progress::new(u64::from(args.seeds));
+    let progress = Progress::new(u64::from(args.seeds));
     for seed in (args.first..).take(args.seeds as usize) {
         let outcome = fault_world::run(seed, &options);
         batch.add(&outcome);

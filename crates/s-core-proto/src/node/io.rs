@@ -50,6 +50,13 @@ pub enum Input {
         /// The VM.
         vm: VmId,
     },
+    /// A VM that was admitted before this node started is still arriving; told before any message is.
+    StillArriving {
+        /// The VM.
+        vm: VmId,
+        /// Its memory in MiB.
+        memory_mib: u32,
+    },
     /// An arrival that was admitted came to nothing: the VM will not run here.
     ArrivalFailed {
         /// The VM.

@@ -99,6 +99,17 @@ impl Reservations {
         }
     }
 
+    /// The VM was let in by whoever was here before.
+    pub(super) fn still_arriving(&mut self, vm: VmId, memory_mib: u32) {
+        let reservation = Reservation {
+            mark: Mark::default(),
+            memory_mib,
+            expires: Instant::ORIGIN,
+            stage: Stage::Arriving,
+        };
+        self.by_vm.insert(vm, reservation);
+    }
+
     /// Gives up the promise that was made for exactly this mark, also if its request is still on its way.
     pub(super) fn release(&mut self, mark: Mark, vm: VmId, expires: Instant, bound: usize) {
         let released = Reservation {

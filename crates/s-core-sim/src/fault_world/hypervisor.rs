@@ -234,6 +234,23 @@ impl World {
         self.put_in(wait, Event::Tell { migration, outcome });
     }
 
+    /// The tools that an agent has started end with it, unless the hypervisors are at work already.
+    pub(super) fn end_what_has_not_begun(&mut self, host: usize) {
+        for migration in &mut self.truth.migrations {
+            if migration.source == host && migration.stage == Stage::Begun {
+                migration.stage = Stage::Over;
+            }
+        }
+    }
+
+    /// VMs that an earlier process let in and that are still on their way.
+    pub(super) fn tell_what_arrives(&mut self, host: usize) {
+        let arriving: Vec<_> = self.truth.arriving(host).collect();
+        for (vm, memory_mib) in arriving {
+            self.handle(host, Input::StillArriving { vm, memory_mib });
+        }
+    }
+
     /// The VM of the migration that the server's agent waits for.
     pub(super) fn awaited(&self, host: usize) -> Option<VmId> {
         let process = self.hosts[host].process;
@@ -244,8 +261,13 @@ impl World {
 
     /// The agent waits no longer; the migration goes on.
     pub(super) fn deadline(&mut self, number: usize) {
-        if self.truth.migrations[number].told {
+        let migration = &mut self.truth.migrations[number];
+        if migration.told {
             return;
+        }
+        if migration.stage == Stage::Begun {
+            // The driver ends what has not reached the target.
+            migration.stage = Stage::Over;
         }
         self.tell(number, Outcome::Unknown);
         // The tool that it gave up on says that it has failed, whatever the hypervisors do.

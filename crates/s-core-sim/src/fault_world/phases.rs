@@ -138,7 +138,7 @@ impl World {
         if !self.is_calm() || self.settling.clear_rounds >= CLEAR_ROUNDS {
             return;
         }
-        let clear = quiet_rounds > 0 && !self.is_pending();
+        let clear = quiet_rounds > 0 && self.pending().is_none();
         self.settling.clear_rounds = if clear {
             self.settling.clear_rounds + 1
         } else {
@@ -153,15 +153,23 @@ impl World {
         }
     }
 
-    /// Whether anything is still to come that may let a VM move, or that has not had its turn.
-    fn is_pending(&self) -> bool {
-        let busy = |host: &super::host::Host| {
-            host.node().is_none_or(|node| node.reservation_count() > 0)
-        };
-        let visited = |vm| self.settling.visited.contains_key(vm);
-        self.hosts.iter().any(busy)
-            || self.truth.under_way().next().is_some()
-            || !self.truth.vms.keys().all(visited)
+    /// What is still to come that may let a VM move, or that has not had its turn.
+    pub(super) fn pending(&self) -> Option<String> {
+        for host in &self.hosts {
+            let server = host.id;
+            let Some(node) = host.node() else {
+                return Some(format!("{server} does not run"));
+            };
+            if let Some((vm, _)) = node.reservations().next() {
+                return Some(format!("{server} keeps room for {vm}"));
+            }
+        }
+        if let Some((_, migration)) = self.truth.under_way().next() {
+            return Some(format!("{} is on its way", migration.vm));
+        }
+        let visited = |vm: &&VmId| self.settling.visited.contains_key(vm);
+        let waits = self.truth.vms.keys().find(|vm| !visited(vm))?;
+        Some(format!("{waits} has not been visited"))
     }
 
     /// One token is left, and nothing has happened to it for as long as it takes to notice a loss.

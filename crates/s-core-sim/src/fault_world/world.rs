@@ -328,6 +328,7 @@ impl World {
         self.line(host, || describe::started(&durable));
         self.note_start(&durable);
         self.observe(&Seen::Started { host });
+        self.tell_what_arrives(host);
         let process = self.hosts[host].process;
         self.list(host, process, true);
     }
@@ -338,6 +339,7 @@ impl World {
         self.tally.add(Harm::Crash);
         self.line(host, || format!("CRASHES {when}"));
         self.hosts[host].running = None;
+        self.end_what_has_not_begun(host);
         self.observe(&Seen::Stopped { host });
         if matches!(self.phase, Phase::Safety | Phase::Calm) {
             let wait = self.draw.milliseconds(1, 3_000);

@@ -21,7 +21,8 @@ impl Invariant for LocalOptimum {
                 let limit = world.settle_limit();
                 let since = world.now.saturating_sub(world.faults_end);
                 if since > limit && world.settling.hops > 0 {
-                    return Err(format!("not settled {limit:?} after the faults"));
+                    let why = world.pending().unwrap_or_else(|| "VMs still move".into());
+                    return Err(format!("not settled {limit:?} after the faults: {why}"));
                 }
                 Ok(())
             }

@@ -20,6 +20,8 @@ struct Visit {
     /// Indices of servers.
     found: BTreeMap<VmId, usize>,
     asked: BTreeSet<QueryId>,
+    /// The decision has been made; what is heard from now on comes too late.
+    over: bool,
 }
 
 #[derive(Debug, Default)]
@@ -70,7 +72,8 @@ impl DecisionsAreRight {
 
     /// The first who says that he hosts it is believed.
     fn found(&mut self, host: usize, vms: &[VmId], at: usize) {
-        if let Some(visit) = self.visits.get_mut(&host) {
+        let open = |visit: &&mut Visit| !visit.over;
+        if let Some(visit) = self.visits.get_mut(&host).filter(open) {
             for vm in vms {
                 visit.found.entry(*vm).or_insert(at);
             }
@@ -126,6 +129,14 @@ impl Invariant for DecisionsAreRight {
                 } => {
                     if let Some(visit) = self.visits.get_mut(host) {
                         visit.asked.insert(*query);
+                    }
+                }
+                Action::Send {
+                    message: Message::CapacityRequest { .. },
+                    ..
+                } => {
+                    if let Some(visit) = self.visits.get_mut(host) {
+                        visit.over = true;
                     }
                 }
                 Action::Report(Report::Migrating { target, gain, .. }) => {

@@ -5,23 +5,27 @@
 
 use std::collections::BTreeMap;
 
+use s_core_model::VmId;
 use s_core_proto::Input;
 
 use super::{Invariant, Seen};
 use crate::fault_world::truth::Migration;
 use crate::fault_world::world::World;
 
-/// The truth when the rates of a VM were read, if they were right.
+/// The version of the truth when what a node was told was so.
 #[derive(Debug, Default)]
 pub(super) struct CostFalls {
-    measured_at: BTreeMap<usize, Option<u64>>,
+    /// When each server last read rates.
+    measured: BTreeMap<usize, Option<u64>>,
+    /// When those were read on which the VM's migration was decided.
+    decided: BTreeMap<VmId, Option<u64>>,
 }
 
 impl CostFalls {
     fn was_true(&self, world: &World, migration: &Migration) -> bool {
         // The move itself is one change.
         let now = Some(world.truth.version - 1);
-        self.measured_at.get(&migration.source) == Some(&now)
+        self.decided.get(&migration.vm) == Some(&now)
     }
 }
 
@@ -47,7 +51,11 @@ impl Invariant for CostFalls {
                 let told = peers.iter().take(peers.len().saturating_sub(1)).copied();
                 let right = told.eq(world.truth.peers(*vm)) && listings_are_right(world);
                 let version = right.then_some(world.truth.version);
-                self.measured_at.insert(*host, version);
+                self.measured.insert(*host, version);
+            }
+            Seen::MigrationBegins { host, migration } => {
+                let measured = self.measured.get(host).copied().flatten();
+                self.decided.insert(migration.vm, measured);
             }
             Seen::Moved {
                 migration,
