@@ -57,7 +57,8 @@ pub enum Input {
         /// Its memory in MiB.
         memory_mib: u32,
     },
-    /// An arrival that was admitted came to nothing: the VM will not run here.
+    /// An arrival that was admitted has ended and the VM does not run here: it came to nothing, or the VM was gone
+    /// before it was listed.
     ArrivalFailed {
         /// The VM.
         vm: VmId,

@@ -58,8 +58,8 @@ pub(super) enum Event {
     },
     /// The source's agent is told once more, and wrongly, that the VM stayed.
     TellLate { migration: usize },
-    /// The target's agent is told that a VM which it let in does not come.
-    ArrivalFailed {
+    /// The target's agent sees that an arrival which it let in has ended.
+    Arrived {
         host: usize,
         process: u64,
         vm: VmId,

@@ -194,9 +194,8 @@ impl World {
         self.trace.mix(number as u64 * 2 + u64::from(migration.moves));
         if migration.moves {
             self.move_vm(number);
-        } else {
-            self.fail_arrival(&migration);
         }
+        self.end_arrival(&migration);
         let outcome = match (migration.answered, migration.moves) {
             (false, _) => Outcome::Unknown,
             (true, true) => Outcome::Moved,
@@ -222,12 +221,20 @@ impl World {
         });
     }
 
-    pub(super) fn fail_arrival(&mut self, migration: &Migration) {
+    pub(super) fn end_arrival(&mut self, migration: &Migration) {
         let (vm, host) = (migration.vm, migration.target);
-        self.line(host, || format!("{vm} does not arrive"));
         let process = self.hosts[host].process;
         let wait = Duration::from_micros(self.draw.between(50, 2_000));
-        self.put_in(wait, Event::ArrivalFailed { host, process, vm });
+        self.put_in(wait, Event::Arrived { host, process, vm });
+    }
+
+    /// An arrival has ended: either the VM runs here and is listed, or the node is told that it does not.
+    pub(super) fn arrived(&mut self, host: usize, process: u64, vm: VmId) {
+        if self.truth.vms.get(&vm).is_some_and(|vm| vm.home == host) {
+            self.list(host, process, false);
+        } else if self.is_process(host, process) {
+            self.handle(host, Input::ArrivalFailed { vm });
+        }
     }
 
     pub(super) fn answer_in(&mut self, migration: usize, outcome: Outcome, wait: Duration) {

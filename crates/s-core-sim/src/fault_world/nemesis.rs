@@ -199,7 +199,7 @@ impl World {
         if let Some((number, migration)) = migrating.map(|(number, m)| (number, *m)) {
             self.truth.migrations[number].stage = Stage::Over;
             if migration.stage == Stage::Arriving {
-                self.fail_arrival(&migration);
+                self.end_arrival(&migration);
             }
             self.answer_in(number, Outcome::Unknown, Duration::from_millis(1));
         }

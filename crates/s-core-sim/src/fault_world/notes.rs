@@ -16,6 +16,8 @@ use super::world::World;
 pub(super) struct Notes {
     /// The mark of the last token that each server acted on.
     acted_on: Vec<Mark>,
+    /// The VM whose rates each server's node has asked for last.
+    pub(super) measuring: Vec<Option<VmId>>,
     in_doubt: Vec<bool>,
     claiming: Vec<bool>,
     /// A token with the last sequence number was seen.
@@ -28,6 +30,7 @@ impl Notes {
     pub(super) fn new(servers: usize) -> Self {
         Self {
             acted_on: vec![Mark::default(); servers],
+            measuring: vec![None; servers],
             in_doubt: vec![false; servers],
             claiming: vec![false; servers],
             last_number: None,
@@ -50,8 +53,16 @@ impl World {
         }
     }
 
+    /// Whether these rates are the first that come for the VM that the node waits for.
+    pub(super) fn is_measuring(&self, host: usize, vm: VmId) -> bool {
+        self.notes.measuring[host] == Some(vm)
+    }
+
     pub(super) fn trace_action(&mut self, host: usize, action: &Action) {
         self.line(host, || describe::action(action));
+        if let Action::Measure(vm) = action {
+            self.notes.measuring[host] = Some(*vm);
+        }
         if let Action::Send { message, .. } = action {
             match message {
                 Message::Join { .. } => self.marks.hit(Sometimes::JoinAsked),

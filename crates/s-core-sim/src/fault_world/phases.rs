@@ -163,9 +163,15 @@ impl World {
             if let Some((vm, _)) = node.reservations().next() {
                 return Some(format!("{server} keeps room for {vm}"));
             }
+            if let Some(open) = host.durable.migrations.first() {
+                return Some(format!("{server} does not know where {} is", open.vm));
+            }
         }
         if let Some((_, migration)) = self.truth.under_way().next() {
             return Some(format!("{} is on its way", migration.vm));
+        }
+        if !self.is_undisturbed() {
+            return Some("tokens come and go".into());
         }
         let visited = |vm: &&VmId| self.settling.visited.contains_key(vm);
         let waits = self.truth.vms.keys().find(|vm| !visited(vm))?;

@@ -153,11 +153,7 @@ impl World {
             Event::Deadline { migration } => self.deadline(migration),
             Event::Tell { migration, outcome } => self.tell(migration, outcome),
             Event::TellLate { migration } => self.tell_late(migration),
-            Event::ArrivalFailed { host, process, vm } => {
-                if self.is_process(host, process) {
-                    self.handle(host, Input::ArrivalFailed { vm });
-                }
-            }
+            Event::Arrived { host, process, vm } => self.arrived(host, process, vm),
             Event::Stop { host, process } => self.stopped(host, process),
             Event::Restart { host } => self.restart(host),
             Event::Fault => self.fault(),
@@ -174,7 +170,7 @@ impl World {
             | Event::Timer { host, .. }
             | Event::List { host, .. }
             | Event::Rates { host, .. }
-            | Event::ArrivalFailed { host, .. } => *host,
+            | Event::Arrived { host, .. } => *host,
             Event::Arrive { migration } => self.truth.migrations[*migration].target,
             Event::Deadline { migration }
             | Event::Tell { migration, .. }
@@ -209,6 +205,11 @@ impl World {
             host,
             input: &input,
         });
+        if let Input::Measured { vm, .. } = &input
+            && self.is_measuring(host, *vm)
+        {
+            self.notes.measuring[host] = None;
+        }
         let ticks = matches!(input, Input::Tick);
         if let Some(running) = &mut self.hosts[host].running {
             let before = running.node.reservation_count();

@@ -32,7 +32,7 @@ pub(super) struct DecisionsAreRight {
 impl DecisionsAreRight {
     fn input(&mut self, world: &World, host: usize, input: &Input) {
         match input {
-            Input::Measured { vm, peers } => {
+            Input::Measured { vm, peers } if world.is_measuring(host, *vm) => {
                 let (first, last) = setting::vm_addresses(&world.knobs);
                 let counts = |peer: VmId| (first..=last).contains(&peer) && peer != *vm;
                 let rates = peers

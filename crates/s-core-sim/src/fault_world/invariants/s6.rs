@@ -47,7 +47,7 @@ impl Invariant for CostFalls {
             Seen::Input {
                 host,
                 input: Input::Measured { vm, peers },
-            } => {
+            } if world.is_measuring(*host, *vm) => {
                 let told = peers.iter().take(peers.len().saturating_sub(1)).copied();
                 let right = told.eq(world.truth.peers(*vm)) && listings_are_right(world);
                 let version = right.then_some(world.truth.version);
