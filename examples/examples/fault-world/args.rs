@@ -2,7 +2,9 @@
 
 use clap::Parser;
 use s_core_examples::cli::{at_least_one, whole_number};
-use s_core_sim::fault_world::Size;
+#[cfg(feature = "mutations")]
+use s_core_sim::fault_world::Defect;
+use s_core_sim::fault_world::{Options, Size};
 
 /// Runs real nodes in a world where everything goes wrong that can, and checks the protocol's invariants after every event.
 ///
@@ -29,6 +31,14 @@ pub(crate) struct Args {
     /// Print what happens: seconds, server, event
     #[arg(long, requires = "seed")]
     pub(crate) trace: bool,
+    /// Put this defect back
+    #[cfg(feature = "mutations")]
+    #[arg(long, value_name = "NAME", value_parser = crate::mutations::defect)]
+    pub(crate) mutation: Option<Defect>,
+    /// Put every defect back, one after the other, each until a seed finds it
+    #[cfg(feature = "mutations")]
+    #[arg(long, conflicts_with_all = ["seed", "mutation", "servers", "vms"])]
+    pub(crate) mutations: bool,
 }
 
 const EXAMPLES: &str = "\
@@ -42,19 +52,35 @@ From the source tree: cargo run --release --example fault-world -- --seeds 2000
 Exit codes: 0 success, 1 an invariant was broken or a batch tested too little, 2 wrong call.";
 
 impl Args {
-    pub(crate) fn size(&self) -> Size {
+    pub(crate) fn options(&self) -> Options {
         let size = |number: Option<u64>| number.map(|number| number as usize);
-        Size {
-            servers: size(self.servers),
-            vms: size(self.vms),
+        Options {
+            size: Size {
+                servers: size(self.servers),
+                vms: size(self.vms),
+            },
+            trace: self.trace,
+            #[cfg(feature = "mutations")]
+            defect: self.mutation,
         }
     }
 
-    /// The options that a command for one seed has to repeat.
-    pub(crate) fn size_options(&self) -> String {
+    /// The command that shows what happens with a seed.
+    pub(crate) fn replay(&self, seed: u64) -> String {
         let option = |name: &str, number: Option<u64>| {
             number.map_or(String::new(), |number| format!(" --{name} {number}"))
         };
-        option("servers", self.servers) + &option("vms", self.vms)
+        let size = option("servers", self.servers) + &option("vms", self.vms);
+        #[cfg(feature = "mutations")]
+        let (features, defect) = (
+            " --features mutations",
+            self.mutation
+                .map_or(String::new(), |defect| format!(" --mutation {defect}")),
+        );
+        #[cfg(not(feature = "mutations"))]
+        let (features, defect) = ("", "");
+        format!(
+            "cargo run --release{features} --example fault-world -- --seed {seed}{size}{defect} --trace"
+        )
     }
 }

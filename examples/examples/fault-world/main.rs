@@ -1,6 +1,8 @@
 //! `fault-world`: the protocol's nodes in a world where everything goes wrong that can.
 
 mod args;
+#[cfg(feature = "mutations")]
+mod mutations;
 mod report;
 
 use std::io::{IsTerminal, Write};
@@ -10,13 +12,17 @@ use std::time::Instant;
 use clap::Parser;
 use s_core_examples::cli::{count, print};
 use s_core_examples::{Failure, run};
-use s_core_sim::fault_world::{self, Batch, Options, Outcome};
+use s_core_sim::fault_world::{self, Batch, Outcome};
 
 use args::Args;
 
 fn main() -> ExitCode {
     run(|| {
         let args = Args::parse();
+        #[cfg(feature = "mutations")]
+        if args.mutations {
+            return mutations::all(args.first, args.seeds.into());
+        }
         match args.seed {
             Some(seed) => one(seed, &args),
             None => batch(&args),
@@ -25,12 +31,7 @@ fn main() -> ExitCode {
 }
 
 fn one(seed: u64, args: &Args) -> Result<(), Failure> {
-    let options = Options {
-        size: args.size(),
-        trace: args.trace,
-        adjust: None,
-    };
-    let outcome = fault_world::run(seed, &options);
+    let outcome = fault_world::run(seed, &args.options());
     let mut text = outcome.trace.join("\n");
     if args.trace {
         text.push('\n');
@@ -44,10 +45,7 @@ fn one(seed: u64, args: &Args) -> Result<(), Failure> {
 }
 
 fn batch(args: &Args) -> Result<(), Failure> {
-    let options = Options {
-        size: args.size(),
-        ..Options::default()
-    };
+    let options = args.options();
     let began = Instant::now();
     let mut batch = Batch::default();
     let progress = Progress::new(u64::from(args.seeds));
@@ -78,11 +76,8 @@ fn batch(args: &Args) -> Result<(), Failure> {
 /// A seed that failed, and how to see why.
 fn tell(outcome: &Outcome, args: &Args) {
     if let Some(violation) = &outcome.violation {
-        let (seed, size) = (outcome.seed, args.size_options());
-        eprintln!("seed {seed}: {violation}");
-        eprintln!(
-            "  cargo run --release --example fault-world -- --seed {seed}{size} --trace"
-        );
+        let seed = outcome.seed;
+        eprintln!("seed {seed}: {violation}\n  {}", args.replay(seed));
     }
 }
 

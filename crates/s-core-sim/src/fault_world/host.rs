@@ -13,6 +13,9 @@ use super::door::Door;
 /// The longest frame: far more than a token of this world takes.
 const MAX_FRAME: usize = 1 << 16;
 
+/// The key of all agents of this world.
+pub(super) const SECRET: [u8; 32] = [7; 32];
+
 /// One server's control domain.
 #[derive(Debug)]
 pub(super) struct Host {
@@ -52,18 +55,17 @@ impl Host {
     }
 
     /// Starts the agent with what is durable, and nothing else.
-    pub(super) fn start(&mut self, clock: Clock) {
+    pub(super) fn start(&mut self, clock: Clock, door: Door) {
         self.process += 1;
         // Above all that an earlier process used, as the time in nanoseconds is.
         let first = clock.since.as_nanos() as u64 + (self.process << 8);
-        let codec = codec(self.id);
         let node = Node::new(self.config.clone(), self.durable.clone())
             .expect("the location table lists every server")
             .with_first_query(QueryId::new(first));
         self.running = Some(Running {
             node,
-            door: Door::new(codec.clone()),
-            codec: codec.with_counter(first),
+            door,
+            codec: codec(self.id).with_counter(first),
             clock,
             timer: None,
             timer_number: 0,
@@ -79,7 +81,8 @@ impl Host {
     }
 }
 
-fn codec(server: ServerId) -> Codec {
-    let keyring = Keyring::new(Key::new(KeyId(1), [7; 32]), []).expect("one key");
+/// Seals and opens for this server, with the key that all of this world share.
+pub(super) fn codec(server: ServerId) -> Codec {
+    let keyring = Keyring::new(Key::new(KeyId(1), SECRET), []).expect("one key");
     Codec::new(Cluster(1), server, keyring, MAX_FRAME)
 }

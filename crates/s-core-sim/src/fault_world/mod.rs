@@ -24,6 +24,8 @@ mod agenda;
 mod batch;
 mod bound;
 mod clock;
+#[cfg(feature = "mutations")]
+mod defect;
 mod describe;
 mod door;
 mod draw;
@@ -46,11 +48,10 @@ mod world;
 use std::fmt;
 use std::time::Duration;
 
-use s_core_proto::Config;
-use s_core_topology::LocationTable;
-
 pub use batch::Batch;
 pub use bound::{Obstacles, RecoveryBound, recovery_bound};
+#[cfg(feature = "mutations")]
+pub use defect::{Defect, Found};
 pub use sometimes::{Marks, Sometimes};
 pub use tally::{Harm, Tally};
 use world::World;
@@ -64,27 +65,16 @@ pub struct Size {
     pub vms: Option<usize>,
 }
 
-/// What is changed in the settings of every node.
-pub type Adjust = Box<dyn Fn(&mut Config<LocationTable>) + Send + Sync>;
-
 /// How to run a seed.
-#[derive(Default)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Options {
     /// How many servers and VMs.
     pub size: Size,
     /// Whether to write down what happens.
     pub trace: bool,
-    /// What is changed in the settings of every node, for instance a defect put back.
-    pub adjust: Option<Adjust>,
-}
-
-impl fmt::Debug for Options {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Options")
-            .field("size", &self.size)
-            .field("trace", &self.trace)
-            .finish_non_exhaustive()
-    }
+    /// A defect to put back, which the invariants have to find.
+    #[cfg(feature = "mutations")]
+    pub defect: Option<Defect>,
 }
 
 /// An invariant that did not hold.

@@ -8,7 +8,6 @@ use s_core_proto::{Input, Outcome};
 use super::agenda::Event;
 use super::phases::Phase;
 use super::setting;
-use super::sometimes::Sometimes;
 use super::tally::Harm;
 use super::truth::{Stage, Vm};
 use super::world::World;
@@ -91,19 +90,16 @@ impl World {
     /// An agent that is told to stop gives the token away if it can, and is gone a little later.
     fn stop(&mut self) {
         let host = self.draw.below(self.hosts.len());
-        let held = self.hosts[host].holds();
         if self.hosts[host].running.is_none() || self.hosts[host].paused_until > self.now {
             return;
         }
         self.tally.add(Harm::Stop);
         self.line(host, || "is told to stop".into());
+        let process = self.hosts[host].process;
+        self.notes.leaving[host] = self.hosts[host].holds().then_some(process);
         self.handle(host, Input::Leave);
-        if held && !self.hosts[host].holds() {
-            self.marks.hit(Sometimes::TokenGivenAway);
-        }
         let wait = self.draw.milliseconds(500, 4_000);
         self.faults_end = self.faults_end.max(self.now + wait);
-        let process = self.hosts[host].process;
         self.put_in(wait, Event::Stop { host, process });
     }
 

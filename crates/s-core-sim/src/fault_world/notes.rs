@@ -20,6 +20,8 @@ pub(super) struct Notes {
     pub(super) measuring: Vec<Option<VmId>>,
     in_doubt: Vec<bool>,
     claiming: Vec<bool>,
+    /// The process of each server that has been told to stop while it held the token.
+    pub(super) leaving: Vec<Option<u64>>,
     /// A token with the last sequence number was seen.
     last_number: Option<Mark>,
     /// Who handed the token over last, by which process, and to whom.
@@ -33,6 +35,7 @@ impl Notes {
             measuring: vec![None; servers],
             in_doubt: vec![false; servers],
             claiming: vec![false; servers],
+            leaving: vec![None; servers],
             last_number: None,
             passed: None,
         }
@@ -122,6 +125,9 @@ impl World {
             Report::Passed { server, .. } => {
                 let to = self.hosts.iter().position(|host| host.id == *server);
                 let process = self.hosts[host].process;
+                if self.notes.leaving[host].take() == Some(process) {
+                    self.marks.hit(Sometimes::TokenGivenAway);
+                }
                 self.notes.passed = to.map(|to| (host, process, to));
                 return;
             }

@@ -11,7 +11,8 @@ use super::agenda::{Agenda, Event};
 use super::clock::{Clock, RATE, Time};
 use super::describe;
 use super::draw::Draw;
-use super::host::Host;
+use super::door::Door;
+use super::host::{Host, codec};
 use super::invariants::{Invariant, Seen};
 use super::knobs::{Knobs, Weather};
 use super::network::Network;
@@ -29,6 +30,7 @@ const MAX_EVENTS: u64 = 5_000_000;
 /// Everything there is.
 pub(super) struct World {
     pub(super) knobs: Knobs,
+    options: Options,
     pub(super) weather: Weather,
     pub(super) now: Time,
     pub(super) draw: Draw,
@@ -69,13 +71,15 @@ impl World {
             config.bounds.attempts = knobs.attempts;
             config.bounds.quiet_rounds = knobs.quiet_rounds;
             config.vm_addresses = vec![setting::vm_addresses(&knobs)];
-            if let Some(adjust) = &options.adjust {
-                adjust(&mut config);
+            #[cfg(feature = "mutations")]
+            if let Some(defect) = options.defect {
+                defect.put_into(&mut config);
             }
             Host::new(Arc::new(config), Durable::from(knobs.start))
         });
         let mut world = Self {
             hosts: hosts.collect(),
+            options: *options,
             weather: knobs.weather,
             now: Time::ZERO,
             net: Network::new(knobs.servers),
@@ -323,7 +327,8 @@ impl World {
             showed: self.draw.up_to(Duration::from_secs(1 << 30)),
             permille: self.draw.between(*RATE.start(), *RATE.end()) as u32,
         };
-        self.hosts[host].start(clock);
+        let door = self.door(host);
+        self.hosts[host].start(clock, door);
         self.hosts[host].paused_until = self.now;
         let durable = self.hosts[host].durable.clone();
         self.line(host, || describe::started(&durable));
@@ -332,6 +337,15 @@ impl World {
         self.tell_what_arrives(host);
         let process = self.hosts[host].process;
         self.list(host, process, true);
+    }
+
+    fn door(&self, host: usize) -> Door {
+        let codec = codec(self.hosts[host].id);
+        #[cfg(feature = "mutations")]
+        let door = Door::new(codec).with_defect(self.options.defect);
+        #[cfg(not(feature = "mutations"))]
+        let door = Door::new(codec);
+        door
     }
 
     /// The process ends at once, with all that it had not made durable.
