@@ -41,9 +41,9 @@ pub(super) fn model(draw: &mut Draw, knobs: &Knobs) -> CostModel<LocationTable> 
     CostModel::new(knobs.weights.clone(), table).expect("one weight per level")
 }
 
-/// VMs somewhere, with room to move: a third more slots than there are VMs.
+/// VMs somewhere, with much or little room to move.
 pub(super) fn truth(draw: &mut Draw, knobs: &Knobs) -> Truth {
-    let spare = 1 + knobs.vms / 3 + knobs.births;
+    let spare = 1 + draw.below(knobs.vms / 2 + knobs.births);
     let slots = (knobs.vms + spare).div_ceil(knobs.servers);
     let capacities: Vec<Capacity> = (0..knobs.servers)
         .map(|_| Capacity {

@@ -1,10 +1,11 @@
-//! R3: no reservation outlives its need. Whoever hears that a migration failed has the room released, and a target that
-//! hears it keeps none; and none is left when nothing moves any more.
+//! R3: room is promised to the newest token only, a VM is let in against such a promise only, and no reservation outlives its
+//! need: whoever hears that a migration failed has the room released, and a target that hears it keeps none.
 
 use std::collections::BTreeMap;
 
 use s_core_model::VmId;
-use s_core_proto::{Action, Input, Message, Outcome};
+use s_core_proto::{Action, CapacityAnswer, Input, Message, Outcome};
+use s_core_token::Mark;
 
 use super::{Invariant, Seen};
 use crate::fault_world::world::World;
@@ -14,13 +15,27 @@ pub(super) struct Released {
     /// What each node is just being told: a migration from there, or an arrival, has failed.
     failed: BTreeMap<usize, (VmId, bool)>,
     released: bool,
+    /// The mark of the capacity request, and whether room is kept for the VM that begins to arrive.
+    asked_under: Option<Mark>,
+    promised: bool,
 }
 
 impl Released {
     fn begins(&mut self, world: &World, host: usize, input: &Input) {
         self.failed.remove(&host);
         self.released = false;
+        self.asked_under = None;
+        self.promised = false;
         match input {
+            Input::Received {
+                message: Message::CapacityRequest { mark, .. },
+                ..
+            } => self.asked_under = Some(*mark),
+            Input::Arriving { vm } => {
+                let node = world.hosts[host].node().into_iter();
+                let mut kept = node.flat_map(|node| node.reservations());
+                self.promised = kept.any(|(kept, _)| kept == *vm);
+            }
             Input::MigrationEnded {
                 vm,
                 outcome: Outcome::StayedHere,
@@ -56,6 +71,29 @@ impl Invariant for Released {
             } => {
                 let failed = self.failed.get(host);
                 self.released |= failed.is_some_and(|(failed, _)| failed == vm);
+            }
+            Seen::Action {
+                host,
+                action:
+                    Action::Send {
+                        message:
+                            Message::CapacityResponse {
+                                answer: CapacityAnswer::Reserved,
+                                ..
+                            },
+                        ..
+                    },
+            } => {
+                let durable = world.hosts[*host].durable.mark;
+                if let Some(mark) = self.asked_under.filter(|mark| *mark != durable) {
+                    return Err(format!("room is promised under {mark}, {durable} is known"));
+                }
+            }
+            Seen::Action {
+                action: Action::Admit(vm),
+                ..
+            } if !self.promised => {
+                return Err(format!("{vm} is let in, and no room is kept for it"));
             }
             Seen::Handled { host } => match self.failed.remove(host) {
                 Some((vm, true)) if !self.released => {
