@@ -22,6 +22,8 @@ pub enum Defect {
     WrapWithinLevel,
     /// A frame's body is read before its tag is checked.
     TagAfterParsing,
+    /// The replay window lets the newest frame in again.
+    ReplayWindowOffByOne,
 }
 
 /// The seed that found a defect.
@@ -42,6 +44,7 @@ impl Defect {
             Self::LevelAfterUpdate,
             Self::WrapWithinLevel,
             Self::TagAfterParsing,
+            Self::ReplayWindowOffByOne,
         ];
         Mutation::ALL.into_iter().map(Self::Node).chain(others)
     }
@@ -67,7 +70,7 @@ impl Defect {
             Self::Node(mutation) => config.mutation = Some(mutation),
             Self::LevelAfterUpdate => config.policy = Arc::new(Defective { wraps: false }),
             Self::WrapWithinLevel => config.policy = Arc::new(Defective { wraps: true }),
-            Self::TagAfterParsing => {}
+            Self::TagAfterParsing | Self::ReplayWindowOffByOne => {}
         }
     }
 

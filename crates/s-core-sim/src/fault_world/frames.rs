@@ -1,6 +1,7 @@
 //! Frames that come to a server.
 
 use bytes::Bytes;
+use s_core_proto::wire::FrameError;
 use s_core_proto::{Input, Message};
 
 use super::describe;
@@ -21,13 +22,16 @@ impl World {
         let Some(running) = &mut self.hosts[to].running else {
             return;
         };
-        let opened = running.door.open(frame);
+        let opened = running.door.open(source, frame);
         self.trace.mix(to as u64);
         self.trace.mix(last_word(frame));
-        if damaged && opened.is_err() {
-            self.marks.hit(Sometimes::DamageRefused);
+        match &opened {
+            Err(FrameError::Replayed { .. }) => self.marks.hit(Sometimes::ReplayRefused),
+            Err(_) => self.marks.hit(Sometimes::DamageRefused),
+            Ok(_) => {}
         }
         self.observe(&Seen::Opened {
+            to,
             sent,
             damaged,
             opened: &opened,

@@ -29,6 +29,7 @@ pub(super) struct Knobs {
     pub(super) safety: Duration,
     /// Requests for a VM's server reach that server only, as where they are intercepted (4.2.3).
     pub(super) interception: bool,
+    pub(super) replay_window: bool,
     pub(super) list_every: Duration,
     pub(super) weather: Weather,
     pub(super) trouble: Trouble,
@@ -93,6 +94,7 @@ impl Knobs {
             start: start(draw),
             safety: draw.milliseconds(8_000, 30_000),
             interception: draw.chance(250),
+            replay_window: draw.chance(500),
             list_every: draw.milliseconds(500, 3_000),
             weather: Weather::draw(draw),
             trouble: Trouble::draw(draw),
@@ -132,7 +134,8 @@ fn timing(draw: &mut Draw) -> Timing {
         answer,
         acknowledgement: answer * draw.between(1, 3) as u32,
         migration,
-        reservation: migration * draw.between(2, 4) as u32,
+        // Shorter ones than an operator may set: they end before a VM has begun to arrive.
+        reservation: migration * draw.between(1, 8) as u32 / 2,
         rest: draw.milliseconds(0, 15),
         idle: draw.milliseconds(50, 800),
         keep_alive,

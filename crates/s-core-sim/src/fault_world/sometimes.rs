@@ -53,6 +53,8 @@ pub enum Sometimes {
     TokenGivenAway,
     /// A damaged frame was refused.
     DamageRefused,
+    /// A frame that came again was refused by the replay window.
+    ReplayRefused,
     /// A server crashed after it had made a mark durable and before it acted on it.
     CrashedBeforeActing,
     /// The token rested because nothing changed.
@@ -65,7 +67,7 @@ pub enum Sometimes {
 
 impl Sometimes {
     /// All of them.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 29] = [
         Self::TokenLost,
         Self::TokenFenced,
         Self::TwoTokens,
@@ -90,6 +92,7 @@ impl Sometimes {
         Self::JoinAsked,
         Self::TokenGivenAway,
         Self::DamageRefused,
+        Self::ReplayRefused,
         Self::CrashedBeforeActing,
         Self::TokenRested,
         Self::SlotRemoved,
@@ -123,6 +126,7 @@ impl Sometimes {
             Self::JoinAsked => "a server asked to join",
             Self::TokenGivenAway => "a leaving agent gave the token away",
             Self::DamageRefused => "a damaged frame was refused",
+            Self::ReplayRefused => "a frame that came again was refused",
             Self::CrashedBeforeActing => "a crash came between durable and acted on",
             Self::TokenRested => "the token rested",
             Self::SlotRemoved => "a VM that nobody hosts lost its slot",

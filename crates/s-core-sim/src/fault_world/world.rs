@@ -30,7 +30,8 @@ const MAX_EVENTS: u64 = 5_000_000;
 /// Everything there is.
 pub(super) struct World {
     pub(super) knobs: Knobs,
-    options: Options,
+    #[cfg(feature = "mutations")]
+    defect: Option<super::Defect>,
     pub(super) weather: Weather,
     pub(super) now: Time,
     pub(super) draw: Draw,
@@ -79,7 +80,8 @@ impl World {
         });
         let mut world = Self {
             hosts: hosts.collect(),
-            options: *options,
+            #[cfg(feature = "mutations")]
+            defect: options.defect,
             weather: knobs.weather,
             now: Time::ZERO,
             net: Network::new(knobs.servers),
@@ -341,10 +343,10 @@ impl World {
 
     fn door(&self, host: usize) -> Door {
         let codec = codec(self.hosts[host].id);
+        let servers = self.model.levels().clone();
+        let door = Door::new(codec, servers, self.knobs.replay_window);
         #[cfg(feature = "mutations")]
-        let door = Door::new(codec).with_defect(self.options.defect);
-        #[cfg(not(feature = "mutations"))]
-        let door = Door::new(codec);
+        let door = door.with_defect(self.defect);
         door
     }
 

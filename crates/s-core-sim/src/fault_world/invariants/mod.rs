@@ -5,6 +5,7 @@ mod l2;
 mod l3;
 mod l4;
 mod no_needless_epoch;
+mod once;
 mod r2;
 mod reservations;
 mod s1;
@@ -39,6 +40,7 @@ pub(super) enum Seen<'a> {
     Handled { host: usize },
     /// A frame came.
     Opened {
+        to: usize,
         sent: &'a Message,
         damaged: bool,
         opened: &'a Result<Opened, FrameError>,
@@ -75,6 +77,7 @@ pub(super) fn all() -> Vec<Box<dyn Invariant>> {
         Box::new(s6::CostFalls::default()),
         Box::new(s7::RoundTrip),
         Box::new(tag_first::TagFirst),
+        Box::new(once::OpenedOnce::default()),
         Box::new(r2::OneVmPerMark::default()),
         Box::new(reservations::Released::default()),
         Box::new(l1::Recovers::default()),

@@ -19,6 +19,7 @@ impl Invariant for RoundTrip {
             sent,
             damaged: false,
             opened: Ok(opened),
+            ..
         } = seen
         else {
             return Ok(());

@@ -19,6 +19,7 @@ impl Invariant for TagFirst {
             sent,
             damaged,
             opened,
+            ..
         } = seen
         else {
             return Ok(());
@@ -28,8 +29,9 @@ impl Invariant for TagFirst {
             (true, Err(FrameError::Body(error))) => {
                 Err(format!("the body of a damaged frame was read: {error}"))
             }
+            (_, Err(FrameError::Replayed { .. })) | (false, Ok(_)) => Ok(()),
             (false, Err(error)) => Err(format!("a whole frame of {sent:?} is refused: {error}")),
-            _ => Ok(()),
+            (true, Err(_)) => Ok(()),
         }
     }
 }
