@@ -190,6 +190,7 @@ impl World {
         migration.moves &= !cut;
         migration.stage = Stage::Over;
         self.truth.migrations[number] = migration;
+        self.truth.changed_at = self.now;
         self.note_end(&migration);
         self.trace.mix(number as u64 * 2 + u64::from(migration.moves));
         if migration.moves {

@@ -170,6 +170,9 @@ impl World {
         if let Some((_, migration)) = self.truth.under_way().next() {
             return Some(format!("{} is on its way", migration.vm));
         }
+        if self.now < self.truth.changed_at + self.knobs.list_every * 2 {
+            return Some("agents have yet to list their VMs".into());
+        }
         if !self.is_undisturbed() {
             return Some("tokens come and go".into());
         }

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use s_core_model::{Capacity, CostModel, Levels, Rate, ServerIndex, VmId};
 
+use super::clock::Time;
+
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Vm {
     /// Where it runs: the index of a server.
@@ -52,6 +54,8 @@ pub(super) struct Truth {
     capacities: Vec<Capacity>,
     /// Rises with each birth, death, move and change of traffic.
     pub(super) version: u64,
+    /// When a migration last ended.
+    pub(super) changed_at: Time,
 }
 
 impl Truth {
@@ -62,6 +66,7 @@ impl Truth {
             migrations: Vec::new(),
             capacities,
             version: 0,
+            changed_at: Time::ZERO,
         }
     }
 

@@ -81,7 +81,7 @@ pub(super) fn all() -> Vec<Box<dyn Invariant>> {
         Box::new(r2::OneVmPerMark::default()),
         Box::new(reservations::Released::default()),
         Box::new(l1::Recovers::default()),
-        Box::new(l2::NobodyStarves),
+        Box::new(l2::NobodyStarves::default()),
         Box::new(l3::LocalOptimum),
         Box::new(l4::OneEpoch),
         Box::new(no_needless_epoch::Quiet),
