@@ -59,7 +59,11 @@ fn batch(args: &Args) -> Result<(), Failure> {
     print(&report::batch(&batch, began.elapsed()))?;
     let failed = batch.failed.len() as u64;
     if failed > 0 {
-        let message = format!("{} of {} broke an invariant", count(failed, "seed"), batch.seeds);
+        let message = format!(
+            "{} of {} broke an invariant",
+            count(failed, "seed"),
+            batch.seeds
+        );
         return Err(Failure::failed(message));
     }
     let missed: Vec<_> = batch.marks.missed().map(|mark| mark.name()).collect();
@@ -99,7 +103,10 @@ impl Progress {
             let done = (batch.seeds * WIDTH / self.seeds) as usize;
             let bar = "█".repeat(done) + &"░".repeat(WIDTH as usize - done);
             let (seeds, all) = (batch.seeds, self.seeds);
-            eprint!("\r{bar} {seeds}/{all} seeds, {} failed ", batch.failed.len());
+            eprint!(
+                "\r{bar} {seeds}/{all} seeds, {} failed ",
+                batch.failed.len()
+            );
             // A bar that cannot be shown is no failure.
             let _ = std::io::stderr().flush();
         }

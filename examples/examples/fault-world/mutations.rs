@@ -17,7 +17,14 @@ pub(crate) fn defect(name: &str) -> Result<Defect, String> {
 
 /// Puts each defect back until a seed finds it.
 pub(crate) fn all(first: u64, seeds: u64) -> Result<(), Failure> {
-    let mut rows = table(&["defect", "found by", ">after seeds", ">seed", ">event", ">s"]);
+    let mut rows = table(&[
+        "defect",
+        "found by",
+        ">after seeds",
+        ">seed",
+        ">event",
+        ">s",
+    ]);
     let mut missed = Vec::new();
     for defect in Defect::all() {
         let began = Instant::now();
@@ -35,7 +42,14 @@ pub(crate) fn all(first: u64, seeds: u64) -> Result<(), Failure> {
             None => {
                 missed.push(defect.name());
                 let none = || "–".to_owned();
-                rows.add_row([defect.name(), none(), seeds.to_string(), none(), none(), took])
+                rows.add_row([
+                    defect.name(),
+                    none(),
+                    seeds.to_string(),
+                    none(),
+                    none(),
+                    took,
+                ])
             }
         };
     }
@@ -44,6 +58,8 @@ pub(crate) fn all(first: u64, seeds: u64) -> Result<(), Failure> {
         Ok(())
     } else {
         let missed = missed.join(", ");
-        Err(Failure::failed(format!("not found in {seeds} seeds: {missed}")))
+        Err(Failure::failed(format!(
+            "not found in {seeds} seeds: {missed}"
+        )))
     }
 }

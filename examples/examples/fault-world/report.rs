@@ -17,7 +17,10 @@ pub(crate) fn seed(outcome: &Outcome) -> String {
         outcome.trace_hash,
     );
     if let Some((took, bound)) = outcome.recovery {
-        let _ = writeln!(text, "the lost token was back after {took:?}; the bound is {bound:?}");
+        let _ = writeln!(
+            text,
+            "the lost token was back after {took:?}; the bound is {bound:?}"
+        );
     }
     text
 }

@@ -163,7 +163,10 @@ impl Reservations {
 
     /// The VMs that room is kept for, and how much memory.
     pub(super) fn iter(&self) -> impl Iterator<Item = (VmId, u32)> + '_ {
-        let kept = self.by_vm.iter().filter(|(_, held)| held.stage != Stage::Released);
+        let kept = self
+            .by_vm
+            .iter()
+            .filter(|(_, held)| held.stage != Stage::Released);
         kept.map(|(vm, held)| (*vm, held.memory_mib))
     }
 

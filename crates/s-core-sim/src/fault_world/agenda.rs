@@ -23,10 +23,7 @@ pub(super) enum Event {
         damaged: bool,
     },
     /// A node's timer is due.
-    Timer {
-        host: usize,
-        number: u64,
-    },
+    Timer { host: usize, number: u64 },
     /// The agent lists its VMs; `again` after a while if it does so regularly.
     List {
         host: usize,
@@ -34,48 +31,27 @@ pub(super) enum Event {
         again: bool,
     },
     /// The rates of a VM are read.
-    Rates {
-        host: usize,
-        process: u64,
-        vm: VmId,
-    },
+    Rates { host: usize, process: u64, vm: VmId },
     /// A VM begins to arrive at the target of its migration.
-    Arrive {
-        migration: usize,
-    },
+    Arrive { migration: usize },
     /// The migration is over, one way or the other.
-    End {
-        migration: usize,
-    },
+    End { migration: usize },
     /// The source's agent waits no longer.
-    Deadline {
-        migration: usize,
-    },
+    Deadline { migration: usize },
     /// The source's agent is told.
-    Tell {
-        migration: usize,
-        outcome: Outcome,
-    },
+    Tell { migration: usize, outcome: Outcome },
     /// The source's agent is told once more, and wrongly, that the VM stayed.
     TellLate { migration: usize },
     /// The target's agent sees that an arrival which it let in has ended.
-    Arrived {
-        host: usize,
-        process: u64,
-        vm: VmId,
-    },
+    Arrived { host: usize, process: u64, vm: VmId },
     /// An agent that was told to stop is gone.
     Stop { host: usize, process: u64 },
     /// A server's agent starts again.
-    Restart {
-        host: usize,
-    },
+    Restart { host: usize },
     /// A fault is drawn.
     Fault,
     /// A partition ends.
-    Heal {
-        number: u64,
-    },
+    Heal { number: u64 },
     /// The run goes on to its next phase.
     Phase,
 }

@@ -143,6 +143,8 @@ impl PassingPolicy for Defective {
         let others = |p: &usize| token.level(*p) == level && *p != token.holder();
         let same: Vec<usize> = (0..token.len()).filter(others).collect();
         let next = same.iter().find(|position| **position > token.holder());
-        next.or(same.first()).copied().or_else(|| token.following(VisitOrder::Level))
+        next.or(same.first())
+            .copied()
+            .or_else(|| token.following(VisitOrder::Level))
     }
 }

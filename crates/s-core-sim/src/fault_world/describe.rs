@@ -56,7 +56,11 @@ pub(super) fn input(input: &Input) -> Option<String> {
 pub(super) fn action(action: &Action) -> String {
     match action {
         Action::Persist(durable) => {
-            let open: Vec<_> = durable.migrations.iter().map(|m| m.vm.to_string()).collect();
+            let open: Vec<_> = durable
+                .migrations
+                .iter()
+                .map(|m| m.vm.to_string())
+                .collect();
             format!("persists {} {}", durable.mark, open.join(" "))
         }
         Action::Send { to, message: what } => {

@@ -58,7 +58,10 @@ impl Door {
         match self.defect? {
             Defect::TagAfterParsing => {
                 let opened = self.codec.open(&with_right_tag(frame));
-                opened.err().filter(|error| matches!(error, FrameError::Body(_))).map(Err)
+                opened
+                    .err()
+                    .filter(|error| matches!(error, FrameError::Body(_)))
+                    .map(Err)
             }
             Defect::ReplayWindowOffByOne if self.window => {
                 match self.opener.open(from.addr(), frame) {

@@ -110,12 +110,12 @@ impl World {
         let most = if slow { deadline * 2 } else { deadline / 20 };
         let wait = Duration::from_micros(200) + self.draw.up_to(most);
         self.put_in(wait, Event::Arrive { migration: number });
-        let clock = self.hosts[host].running.as_ref().map(|running| running.clock);
+        let clock = self.hosts[host]
+            .running
+            .as_ref()
+            .map(|running| running.clock);
         if let Some(clock) = clock {
-            self.put_in(
-                clock.takes(deadline),
-                Event::Deadline { migration: number },
-            );
+            self.put_in(clock.takes(deadline), Event::Deadline { migration: number });
         }
     }
 
@@ -169,8 +169,7 @@ impl World {
     }
 
     pub(super) fn admit(&mut self, host: usize, vm: VmId) {
-        let begun =
-            |m: &&mut Migration| m.stage == Stage::Begun && (m.vm, m.target) == (vm, host);
+        let begun = |m: &&mut Migration| m.stage == Stage::Begun && (m.vm, m.target) == (vm, host);
         if let Some(migration) = self.truth.migrations.iter_mut().rev().find(begun) {
             migration.stage = Stage::Arriving;
         }
@@ -192,7 +191,8 @@ impl World {
         self.truth.migrations[number] = migration;
         self.truth.changed_at = self.now;
         self.note_end(&migration);
-        self.trace.mix(number as u64 * 2 + u64::from(migration.moves));
+        self.trace
+            .mix(number as u64 * 2 + u64::from(migration.moves));
         if migration.moves {
             self.move_vm(number);
         }
@@ -215,7 +215,9 @@ impl World {
         self.truth.version += 1;
         self.migrations += 1;
         let (vm, source) = (migration.vm, self.hosts[migration.source].id);
-        self.line(migration.target, || format!("now runs {vm}, which was at {source}"));
+        self.line(migration.target, || {
+            format!("now runs {vm}, which was at {source}")
+        });
         self.observe(&Seen::Moved {
             migration: &migration,
             cost_before: before,

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use s_core_model::{LinkWeights, MigrationCost};
 use s_core_proto::{TargetChoice, Timing};
-use s_core_token::{Mark, PolicyKind};
 use s_core_token::Epoch;
+use s_core_token::{Mark, PolicyKind};
 
-use super::draw::Draw;
 use super::Size;
+use super::draw::Draw;
 
 /// Every knob of a run. Chances are per mille.
 #[derive(Clone, Debug)]
@@ -82,7 +82,9 @@ impl Knobs {
             servers,
             vms,
             births: 1 + vms / 4,
-            policy: draw.pick(&PolicyKind::ALL).unwrap_or(PolicyKind::Distributed),
+            policy: draw
+                .pick(&PolicyKind::ALL)
+                .unwrap_or(PolicyKind::Distributed),
             choice: draw
                 .pick(&[TargetChoice::FirstFit, TargetChoice::BestFit])
                 .unwrap_or_default(),

@@ -1,7 +1,7 @@
 //! What a run has seen, for the marks that a batch has to hit.
 
-use s_core_proto::{Action, Arrival, CapacityAnswer, Durable, Input, Message, Report, WhySkipped};
 use s_core_model::VmId;
+use s_core_proto::{Action, Arrival, CapacityAnswer, Durable, Input, Message, Report, WhySkipped};
 use s_core_token::Mark;
 
 use super::describe;

@@ -114,7 +114,8 @@ impl World {
             self.note_healed();
             self.phase = Phase::Calm;
         }
-        self.trace.line(self.now, "world", || "no more faults".into());
+        self.trace
+            .line(self.now, "world", || "no more faults".into());
     }
 
     pub(super) fn is_calm(&self) -> bool {
@@ -183,9 +184,10 @@ impl World {
 
     /// One token is left, and nothing has happened to it for as long as it takes to notice a loss.
     pub(super) fn is_undisturbed(&self) -> bool {
-        self.is_calm() && self.settling.one_token_since.is_some_and(|since| {
-            self.now.saturating_sub(since) > self.bound(Obstacles::default()).second_line
-        })
+        self.is_calm()
+            && self.settling.one_token_since.is_some_and(|since| {
+                self.now.saturating_sub(since) > self.bound(Obstacles::default()).second_line
+            })
     }
 
     /// How long a run may take to settle: tokens to be made again, reservations and migrations to end, and then

@@ -157,7 +157,9 @@ impl Marks {
 
     /// What never happened.
     pub fn missed(&self) -> impl Iterator<Item = Sometimes> + '_ {
-        Sometimes::ALL.into_iter().filter(|mark| self.of(*mark) == 0)
+        Sometimes::ALL
+            .into_iter()
+            .filter(|mark| self.of(*mark) == 0)
     }
 
     pub(super) fn add_all(&mut self, other: &Self) {

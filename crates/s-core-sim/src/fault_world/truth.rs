@@ -109,7 +109,10 @@ impl Truth {
                 (a, b) if b == vm => a,
                 _ => return None,
             };
-            Some((peer, Rate::new(*rate).expect("drawn below the highest rate")))
+            Some((
+                peer,
+                Rate::new(*rate).expect("drawn below the highest rate"),
+            ))
         };
         self.pairs.iter().filter_map(of).collect()
     }

@@ -10,14 +10,14 @@ use s_core_topology::LocationTable;
 use super::agenda::{Agenda, Event};
 use super::clock::{Clock, RATE, Time};
 use super::describe;
-use super::draw::Draw;
 use super::door::Door;
+use super::draw::Draw;
 use super::host::{Host, codec};
 use super::invariants::{Invariant, Seen};
 use super::knobs::{Knobs, Weather};
 use super::network::Network;
-use super::phases::{Phase, Settling};
 use super::notes::Notes;
+use super::phases::{Phase, Settling};
 use super::sometimes::{Marks, Sometimes};
 use super::tally::{Harm, Tally};
 use super::trace::Trace;
@@ -180,9 +180,7 @@ impl World {
             Event::Arrive { migration } => self.truth.migrations[*migration].target,
             Event::Deadline { migration }
             | Event::Tell { migration, .. }
-            | Event::TellLate { migration } => {
-                self.truth.migrations[*migration].source
-            }
+            | Event::TellLate { migration } => self.truth.migrations[*migration].source,
             Event::End { .. }
             | Event::Stop { .. }
             | Event::Restart { .. }

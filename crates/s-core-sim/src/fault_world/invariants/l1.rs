@@ -27,7 +27,9 @@ impl Invariant for Recovers {
         if let Some((at, bound)) = world.settling.lost {
             let since = world.now.saturating_sub(at);
             if world.phase == Phase::Lost && since > bound {
-                return Err(format!("{since:?} since the loss, and {bound:?} is the bound"));
+                return Err(format!(
+                    "{since:?} since the loss, and {bound:?} is the bound"
+                ));
             }
             return Ok(());
         }
@@ -45,7 +47,9 @@ impl Invariant for Recovers {
         let bound = world.bound(obstacles);
         let bound = bound.first_line + bound.second_line;
         if since > bound {
-            return Err(format!("nobody has held a token for {since:?}, {bound:?} is the bound"));
+            return Err(format!(
+                "nobody has held a token for {since:?}, {bound:?} is the bound"
+            ));
         }
         Ok(())
     }

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use s_core_model::VmId;
-use s_core_proto::{Action, Report};
+use s_core_proto::{Action, Report, WhySkipped};
 use s_core_token::Epoch;
 
 use super::{Invariant, Seen};
@@ -25,10 +25,21 @@ pub(super) struct NobodyStarves {
     rounds: BTreeMap<Epoch, Rounds>,
     /// The epoch of the last token that each server held.
     epochs: BTreeMap<usize, Epoch>,
+    /// A server is just skipping a VM, in the same epoch or in a new one; such a round does not count.
+    skipping: Option<Skipping>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Skipping {
+    SameEpoch,
+    NewEpoch,
 }
 
 impl NobodyStarves {
     fn round_ended(&mut self, world: &World, host: usize, quiet: bool) -> Result<(), String> {
+        if self.skipping == Some(Skipping::NewEpoch) {
+            return Ok(());
+        }
         let epoch = self.epochs.get(&host).copied().unwrap_or_default();
         let rounds = self.rounds.entry(epoch).or_default();
         let this = std::mem::take(&mut rounds.this);
@@ -36,8 +47,23 @@ impl NobodyStarves {
         let alive = |vm: &&VmId| world.truth.vms.contains_key(vm);
         let mut passed_by = last.difference(&rounds.last).filter(alive);
         match passed_by.next() {
-            Some(vm) if quiet => Err(format!("a round is quiet that {vm} had no turn in")),
+            Some(vm) if quiet && self.skipping.is_none() => {
+                Err(format!("a round is quiet that {vm} had no turn in"))
+            }
             _ => Ok(()),
+        }
+    }
+
+    /// A VM that nobody hosts loses its slot; all others are skipped in a new epoch.
+    fn skipped(&mut self, vm: VmId, why: WhySkipped) {
+        if why == WhySkipped::NotFound {
+            self.skipping.get_or_insert(Skipping::SameEpoch);
+            for rounds in self.rounds.values_mut() {
+                rounds.last.remove(&vm);
+                rounds.this.remove(&vm);
+            }
+        } else {
+            self.skipping = Some(Skipping::NewEpoch);
         }
     }
 
@@ -53,6 +79,9 @@ impl Invariant for NobodyStarves {
     }
 
     fn check(&mut self, world: &World, seen: &Seen<'_>) -> Result<(), String> {
+        if let Seen::Input { .. } = seen {
+            self.skipping = None;
+        }
         let Seen::Action {
             host,
             action: Action::Report(report),
@@ -61,6 +90,10 @@ impl Invariant for NobodyStarves {
             return Ok(());
         };
         match report {
+            Report::Skipped { vm, why } => {
+                self.skipped(*vm, *why);
+                return Ok(());
+            }
             Report::Holding { vm, mark } => self.visited(*host, mark.epoch, *vm),
             Report::RoundEnded { quiet_rounds, .. } => {
                 return self.round_ended(world, *host, *quiet_rounds > 0);

@@ -49,12 +49,17 @@ fn stays(world: &World, vm: VmId) -> Result<(), String> {
     };
     let before = cost(home);
     for (target, _) in &homes {
-        let fits = world.truth.free(*target).admits(world.truth.vms[&vm].memory_mib);
+        let fits = world
+            .truth
+            .free(*target)
+            .admits(world.truth.vms[&vm].memory_mib);
         let gain = 2.0 * (before - cost(*target));
         let threshold = world.knobs.migration_cost.threshold(before);
         if *target != home && fits && gain > threshold + 1e-9 * before {
             let target = world.hosts[*target].id;
-            return Err(format!("{vm} would gain {gain} at {target}, more than {threshold}"));
+            return Err(format!(
+                "{vm} would gain {gain} at {target}, more than {threshold}"
+            ));
         }
     }
     Ok(())

@@ -20,7 +20,9 @@ impl OneVmPerMark {
         if (first, at) == (vm, server) {
             Ok(())
         } else {
-            Err(format!("{mark} goes to {vm} on {server} and went to {first} on {at}"))
+            Err(format!(
+                "{mark} goes to {vm} on {server} and went to {first} on {at}"
+            ))
         }
     }
 }

@@ -36,14 +36,12 @@ impl Released {
                 let mut kept = node.flat_map(|node| node.reservations());
                 self.promised = kept.any(|(kept, _)| kept == *vm);
             }
+            // The first answer counts.
             Input::MigrationEnded {
                 vm,
                 outcome: Outcome::StayedHere,
-            } => {
-                // The first answer counts.
-                if world.awaited(host) == Some(*vm) {
-                    self.failed.insert(host, (*vm, true));
-                }
+            } if world.awaited(host) == Some(*vm) => {
+                self.failed.insert(host, (*vm, true));
             }
             Input::ArrivalFailed { vm } => {
                 self.failed.insert(host, (*vm, false));

@@ -28,7 +28,9 @@ impl Invariant for ActedOnOnce {
             Action::Report(Report::Holding { vm, mark }) => {
                 if durable.mark < *mark {
                     let durable = durable.mark;
-                    return Err(format!("{mark} is acted on while {durable} is durable (R1)"));
+                    return Err(format!(
+                        "{mark} is acted on while {durable} is durable (R1)"
+                    ));
                 }
                 match self.by.insert(*mark, (*host, *vm)) {
                     None => Ok(()),
@@ -40,9 +42,9 @@ impl Invariant for ActedOnOnce {
                     }
                 }
             }
-            Action::Migrate { vm, .. } if durable.migrations.iter().all(|m| m.vm != *vm) => {
-                Err(format!("{vm} begins to migrate, and no crash would leave a trace of it"))
-            }
+            Action::Migrate { vm, .. } if durable.migrations.iter().all(|m| m.vm != *vm) => Err(
+                format!("{vm} begins to migrate, and no crash would leave a trace of it"),
+            ),
             _ => Ok(()),
         }
     }

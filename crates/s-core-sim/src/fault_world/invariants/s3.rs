@@ -22,7 +22,8 @@ impl Invariant for WithinCapacity {
             _ => return Ok(()),
         };
         let reserved = world.hosts[host].node().into_iter();
-        let mut taken: BTreeMap<VmId, u32> = reserved.flat_map(|node| node.reservations()).collect();
+        let mut taken: BTreeMap<VmId, u32> =
+            reserved.flat_map(|node| node.reservations()).collect();
         if taken.is_empty() && matches!(seen, Seen::Handled { .. }) {
             // Only a promise or an arrival fills a server.
             return Ok(());

@@ -19,7 +19,9 @@ impl MarksRise {
         let shown = self.shown.entry(host).or_default();
         if mark < *shown {
             let (server, before) = (world.hosts[host].id, *shown);
-            return Err(format!("the mark of {server} falls from {before} to {mark}"));
+            return Err(format!(
+                "the mark of {server} falls from {before} to {mark}"
+            ));
         }
         *shown = mark;
         Ok(())

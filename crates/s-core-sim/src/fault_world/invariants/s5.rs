@@ -39,7 +39,9 @@ impl DecisionsAreRight {
                     .iter()
                     .filter(|(peer, rate)| counts(*peer) && !rate.is_zero());
                 let visit = Visit {
-                    rates: rates.map(|(p, rate)| (*p, rate.bytes_per_second())).collect(),
+                    rates: rates
+                        .map(|(p, rate)| (*p, rate.bytes_per_second()))
+                        .collect(),
                     ..Visit::default()
                 };
                 self.visits.insert(host, visit);
@@ -86,7 +88,10 @@ impl DecisionsAreRight {
             let [a, b] = [a, b].map(|index| ServerIndex::new(index as u32));
             world.model.path_cost(a, b)
         };
-        let farthest = world.model.weights().path_cost(world.model.levels().max_level());
+        let farthest = world
+            .model
+            .weights()
+            .path_cost(world.model.levels().max_level());
         let (mut before, mut after, mut unknown) = (0.0, 0.0, 0.0);
         for (vm, rate) in &visit.rates {
             match visit.found.get(vm) {

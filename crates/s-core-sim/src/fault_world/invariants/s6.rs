@@ -67,7 +67,9 @@ impl Invariant for CostFalls {
                 let wanted = world.knobs.migration_cost.threshold(own);
                 let fell = cost_before - after;
                 if fell <= wanted - 1e-9 * cost_before {
-                    return Err(format!("{vm} moves and Eq. 3.1 falls by {fell}, not by {wanted}"));
+                    return Err(format!(
+                        "{vm} moves and Eq. 3.1 falls by {fell}, not by {wanted}"
+                    ));
                 }
             }
             _ => {}
