@@ -307,10 +307,20 @@ fn a_claim_is_answered_by_whoever_knows_the_token() {
     let mut bystander = Lead::new();
     let seen = mark.next().expect("a mark");
     bystander.receives(1, Message::Yield { mark: seen });
+    // And so that the new token comes here, if the claimant knows of none but VMs that are gone.
     assert_eq!(
-        bystander.receives(1, claim),
-        [sends(1, Message::Yield { mark: seen })]
+        bystander.receives(1, claim.clone()),
+        [
+            sends(1, Message::Yield { mark: seen }),
+            sends(1, Message::Join { vm: HERE }),
+        ]
     );
+    bystander.hosted(&[], 4);
+    let higher = Message::Claim {
+        mark: seen,
+        round: 0,
+    };
+    assert_eq!(bystander.receives(1, higher), []);
 }
 
 #[test]
@@ -445,6 +455,25 @@ fn an_agent_that_leaves_hands_the_token_on_and_takes_none() {
         actions.last(),
         Some(&sends(3, ack(next, TokenVerdict::NotHosted)))
     );
+}
+
+/// The VMs that a leaving agent passes over were not asked.
+#[test]
+fn a_round_that_ends_with_a_leaving_agent_is_not_quiet() {
+    let mut lead = Lead::with(|config| config.timing.rest = Duration::from_secs(1));
+    lead.hosted(&[FAR, THIRD], 0);
+    lead.receives(3, Message::Token(token(FAR, first_mark())));
+    lead.acts(Input::Measured {
+        vm: FAR,
+        peers: vec![],
+    });
+    let actions = lead.feed(Input::Leave);
+    let ended = |report: &&&Report| matches!(report, Report::RoundEnded { .. });
+    let reports = reports(&actions);
+    let Some(Report::RoundEnded { quiet_rounds, .. }) = reports.iter().find(ended) else {
+        panic!("{reports:?}");
+    };
+    assert_eq!(*quiet_rounds, 0);
 }
 
 fn unknown_outcome() -> (Lead, QueryId) {
@@ -635,6 +664,41 @@ fn an_expected_vm_is_not_said_to_be_absent_by_a_server_that_is_not_asked() {
     assert_eq!(asked(false, Duration::ZERO), Arrival::Arriving);
     let expired = Duration::from_secs(900);
     assert_eq!(asked(false, expired), Arrival::Absent);
+}
+
+/// What was let in before a crash is on its way still: nobody may be told that it is not there.
+#[test]
+fn a_vm_that_is_still_arriving_after_a_restart_is_not_absent() {
+    let (mark, query, memory_mib) = (first_mark(), QueryId::new(9), 64);
+    let still = vm(50);
+    let mut lead = Lead::new();
+    lead.acts(Input::StillArriving {
+        vm: still,
+        memory_mib,
+    });
+    assert_eq!(
+        lead.node.reservations().collect::<Vec<_>>(),
+        [(still, memory_mib)]
+    );
+    let request = Message::OutcomeRequest {
+        query,
+        mark,
+        vm: still,
+    };
+    let arrival = Arrival::Arriving;
+    let answer = Message::OutcomeResponse {
+        query,
+        vm: still,
+        arrival,
+    };
+    assert_eq!(
+        lead.receives(3, request),
+        [Action::ListHosted, sends(3, answer)]
+    );
+    let refused = lead.acts(Input::Arriving { vm: still });
+    assert_eq!(refused, [Action::Refuse(still)], "once");
+    lead.hosted(&[HERE, still], 0);
+    assert_eq!(lead.node.reservation_count(), 0);
 }
 
 #[test]

@@ -38,16 +38,18 @@
 //! - [`snapshot::Snapshot`]: a data centre at one moment, read from and written to a directory.
 //! - [`DataCentre`]: makes one up, with the [`traffic`] of thesis 5.1.1.
 //! - [`Simulation`]: passes the token hop by hop; every [`Hop`] says what was decided and why.
+//! - [`fault_world`]: real nodes in a world where everything goes wrong, with the protocol's invariants checked.
 //! - [`result::RunResult`] and [`result::ResultDir`]: what a run leaves behind, as files.
 //!
 //! # What it does not do
 //!
-//! It has no notion of time, of packets or of a migration's duration: traffic stays as it is, and a
-//! migration happens at once. It does not decide: [`s_core_proto::Evaluation`] does, as on a real host.
+//! A [`Simulation`] has no notion of time, of packets or of a migration's duration: traffic stays as it is, and a
+//! migration happens at once. Nothing here decides: [`s_core_proto::Evaluation`] does, as on a real host.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod cpu_time;
 mod data_centre;
+pub mod fault_world;
 mod link_load;
 pub mod result;
 mod simulation;

@@ -176,6 +176,13 @@ impl<L: Levels> Node<L> {
         if ours > theirs {
             self.answer(sender, Message::Yield { mark: ours });
         }
+        // The new token shall come here: of the VMs that the claimant knows, none may be left.
+        if !self.state.leaving
+            && let Some((vm, _)) = self.state.hosted.first_key_value()
+        {
+            let vm = *vm;
+            self.answer(sender, Message::Join { vm });
+        }
     }
 
     /// Makes a token in a new epoch: for `vms`, for those of the last token that was here, and for those that run here.

@@ -431,11 +431,14 @@ impl<L: Levels> Node<L> {
     fn leave_behind(&mut self, now: Instant) {
         let slots = self.state.holding.as_ref().map_or(0, |h| h.token.len());
         for _ in 0..slots {
+            // The VM that is passed over belongs to the round that may end here.
+            if let Some(holding) = &mut self.state.holding {
+                holding.token.unsettle();
+            }
             self.choose_next(false);
-            let Some(holding) = &mut self.state.holding else {
+            let Some(holding) = &self.state.holding else {
                 return;
             };
-            holding.token.unsettle();
             let vm = holding.token.holder_id();
             if !self.state.hosted.contains_key(&vm) {
                 return self.hand_on(now);

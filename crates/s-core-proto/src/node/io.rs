@@ -50,7 +50,15 @@ pub enum Input {
         /// The VM.
         vm: VmId,
     },
-    /// An arrival that was admitted came to nothing: the VM will not run here.
+    /// A VM that was admitted before this node started is still arriving; told before any message is.
+    StillArriving {
+        /// The VM.
+        vm: VmId,
+        /// Its memory in MiB.
+        memory_mib: u32,
+    },
+    /// An arrival that was admitted has ended and the VM does not run here: it came to nothing, or the VM was gone
+    /// before it was listed.
     ArrivalFailed {
         /// The VM.
         vm: VmId,

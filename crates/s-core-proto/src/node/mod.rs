@@ -118,8 +118,8 @@ impl<L: Levels> Node<L> {
     /// A node that knows what the last [`Action::Persist`] made durable; the default on the very first start.
     ///
     /// A migration that had begun before has an unknown outcome: both ends are asked.
-    /// Its driver has ended this server's part in it, as [`Outcome::Unknown`] says; and so it has with what was arriving here, for which no
-    /// room is kept any more.
+    /// Its driver has ended this server's part in it, as [`Outcome::Unknown`] says. What is arriving here it has ended as well, or
+    /// tells with [`Input::StillArriving`] before anything else: room is kept for nothing else.
     ///
     /// # Errors
     ///
@@ -182,6 +182,9 @@ impl<L: Levels> Node<L> {
             Input::Measured { vm, peers } => self.measured(now, vm, peers),
             Input::NotMeasured { vm } => self.not_measured(now, vm),
             Input::Arriving { vm } => self.arriving(now, vm),
+            Input::StillArriving { vm, memory_mib } => {
+                self.state.reservations.still_arriving(vm, memory_mib);
+            }
             Input::ArrivalFailed { vm } => self.state.reservations.failed(vm),
             Input::Leave => self.leave(now),
             Input::MigrationEnded { vm, outcome } => self.migration_ended(now, vm, outcome),
@@ -243,6 +246,11 @@ impl<L: Levels> Node<L> {
     /// How many VMs room is reserved for.
     pub fn reservation_count(&self) -> usize {
         self.state.reservations.len()
+    }
+
+    /// The VMs that room is reserved for, those that are arriving among them, with their memory in MiB.
+    pub fn reservations(&self) -> impl Iterator<Item = (VmId, u32)> + '_ {
+        self.state.reservations.iter()
     }
 
     /// The VMs that run here with their memory in MiB, as last told.

@@ -99,6 +99,17 @@ impl Reservations {
         }
     }
 
+    /// The VM was let in by whoever was here before.
+    pub(super) fn still_arriving(&mut self, vm: VmId, memory_mib: u32) {
+        let reservation = Reservation {
+            mark: Mark::default(),
+            memory_mib,
+            expires: Instant::ORIGIN,
+            stage: Stage::Arriving,
+        };
+        self.by_vm.insert(vm, reservation);
+    }
+
     /// Gives up the promise that was made for exactly this mark, also if its request is still on its way.
     pub(super) fn release(&mut self, mark: Mark, vm: VmId, expires: Instant, bound: usize) {
         let released = Reservation {
@@ -150,9 +161,17 @@ impl Reservations {
         waiting.map(|held| held.expires).min()
     }
 
-    /// How many VMs room is kept for.
+    /// The VMs that room is kept for, and how much memory.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (VmId, u32)> + '_ {
+        let kept = self
+            .by_vm
+            .iter()
+            .filter(|(_, held)| held.stage != Stage::Released);
+        kept.map(|(vm, held)| (*vm, held.memory_mib))
+    }
+
+    /// How many of them there are.
     pub(super) fn len(&self) -> usize {
-        let kept = |held: &&Reservation| held.stage != Stage::Released;
-        self.by_vm.values().filter(kept).count()
+        self.iter().count()
     }
 }
