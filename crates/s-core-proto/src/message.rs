@@ -104,13 +104,15 @@ pub enum Message {
     Claim {
         /// The highest mark that the sender has seen.
         mark: Mark,
-        /// The round of the last token that it had.
+        /// The round of the last token that it had; with it, no answer is longer than the claim.
         round: u32,
     },
-    /// The receiver's mark is not the highest: this one was seen.
+    /// The receiver's mark is not the highest, or a claim may go on: what the sender knows.
     Yield {
         /// The highest mark that the sender has seen.
         mark: Mark,
+        /// To a claim: a VM that runs on the sender, for the new token to come by.
+        vm: Option<VmId>,
     },
     /// The answer of a server that the token passes by: give this VM a slot.
     Join {
@@ -196,7 +198,7 @@ impl Message {
             | Self::Release { mark, .. }
             | Self::Beacon { mark, .. }
             | Self::Claim { mark, .. }
-            | Self::Yield { mark }
+            | Self::Yield { mark, .. }
             | Self::OutcomeRequest { mark, .. } => Some(*mark),
             Self::KeepAlive {
                 mark,

@@ -217,7 +217,13 @@ fn silence_leads_to_a_claim_and_a_claim_to_a_token() {
     }
     // It minds the marks that it hears of meanwhile.
     let seen = first_mark();
-    lead.receives(1, Message::Yield { mark: seen });
+    lead.receives(
+        1,
+        Message::Yield {
+            mark: seen,
+            vm: None,
+        },
+    );
     let minted = seen.new_epoch(server(0)).expect("an epoch");
     let actions = lead.times_out(TimerKind::Silence);
     assert_eq!(actions[0], persist(minted));
@@ -264,14 +270,21 @@ fn what_parks_a_claim() {
         },
         true,
     );
-    check(2, Message::Yield { mark: higher }, false);
+    check(
+        2,
+        Message::Yield {
+            mark: higher,
+            vm: None,
+        },
+        false,
+    );
 }
 
 #[test]
 fn a_better_claim_is_answered_by_the_claim() {
     let mut lead = claimant();
     let mark = first_mark();
-    lead.receives(1, Message::Yield { mark });
+    lead.receives(1, Message::Yield { mark, vm: None });
     lead.times_out(TimerKind::Silence);
     let theirs = Message::Claim {
         mark: Mark::default(),
@@ -306,15 +319,16 @@ fn a_claim_is_answered_by_whoever_knows_the_token() {
 
     let mut bystander = Lead::new();
     let seen = mark.next().expect("a mark");
-    bystander.receives(1, Message::Yield { mark: seen });
-    // And so that the new token comes here, if the claimant knows of none but VMs that are gone.
-    assert_eq!(
-        bystander.receives(1, claim.clone()),
-        [
-            sends(1, Message::Yield { mark: seen }),
-            sends(1, Message::Join { vm: HERE }),
-        ]
+    bystander.receives(
+        1,
+        Message::Yield {
+            mark: seen,
+            vm: None,
+        },
     );
+    // And so that the new token comes here, if the claimant knows of none but VMs that are gone.
+    let knows = |vm| [sends(1, Message::Yield { mark: seen, vm })];
+    assert_eq!(bystander.receives(1, claim), knows(Some(HERE)));
     bystander.hosted(&[], 4);
     let higher = Message::Claim {
         mark: seen,
@@ -328,18 +342,33 @@ fn a_beacon_of_an_older_epoch_is_fenced() {
     let mut lead = Lead::new();
     let mark = first_mark();
     let newer = mark.new_epoch(server(1)).expect("an epoch");
-    lead.receives(1, Message::Yield { mark: newer });
+    lead.receives(
+        1,
+        Message::Yield {
+            mark: newer,
+            vm: None,
+        },
+    );
     let beacon = Message::Beacon { mark, round: 3 };
     assert_eq!(
         lead.receives(2, beacon),
-        [sends(2, Message::Yield { mark: newer })]
+        [sends(
+            2,
+            Message::Yield {
+                mark: newer,
+                vm: None
+            }
+        )]
     );
     // And so its holder drops the token, keeping what it needs to make another.
     let mut holder = Lead::new();
     holder.receives(3, Message::Token(token(HERE, mark)));
     let actions = holder.feed(Input::Received {
         sender: server(1),
-        message: Message::Yield { mark: newer },
+        message: Message::Yield {
+            mark: newer,
+            vm: None,
+        },
     });
     assert_eq!(reports(&actions), [&Report::Superseded { mark, by: newer }]);
 }
@@ -485,7 +514,7 @@ fn unknown_outcome() -> (Lead, QueryId) {
     let query = asked_outcome(&actions);
     // The token itself is not what these tests are about.
     let mark = first_mark().new_epoch(server(3)).expect("an epoch");
-    lead.receives(3, Message::Yield { mark });
+    lead.receives(3, Message::Yield { mark, vm: None });
     (lead, query)
 }
 

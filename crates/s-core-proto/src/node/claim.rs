@@ -53,7 +53,7 @@ impl<L: Levels> Node<L> {
     pub(super) fn beacon(&mut self, now: Instant, sender: ServerId, mark: Mark, round: u32) {
         if mark.epoch < self.state.highest.epoch {
             let mark = self.state.highest;
-            return self.answer(sender, Message::Yield { mark });
+            return self.answer(sender, Message::Yield { mark, vm: None });
         }
         self.raise(mark);
         self.alive(now, sender);
@@ -73,11 +73,7 @@ impl<L: Levels> Node<L> {
             (*epoch, *since) = (mark.epoch, round);
         }
         let passed_by = round - *since >= 2;
-        if passed_by
-            && !self.state.leaving
-            && let Some((vm, _)) = self.state.hosted.first_key_value()
-        {
-            let vm = *vm;
+        if passed_by && let Some(vm) = self.one_of_ours() {
             self.answer(sender, Message::Join { vm });
         }
     }
@@ -173,16 +169,18 @@ impl<L: Levels> Node<L> {
             return self.send_claim(Destination::Server(sender));
         }
         self.alive(now, sender);
-        if ours > theirs {
-            self.answer(sender, Message::Yield { mark: ours });
-        }
         // The new token shall come here: of the VMs that the claimant knows, none may be left.
-        if !self.state.leaving
-            && let Some((vm, _)) = self.state.hosted.first_key_value()
-        {
-            let vm = *vm;
-            self.answer(sender, Message::Join { vm });
+        let vm = self.one_of_ours();
+        if ours > theirs || vm.is_some() {
+            let mark = self.state.highest;
+            self.answer(sender, Message::Yield { mark, vm });
         }
+    }
+
+    /// A VM by which this server gets the token, unless it wants none.
+    fn one_of_ours(&self) -> Option<VmId> {
+        let first = self.state.hosted.first_key_value();
+        first.filter(|_| !self.state.leaving).map(|(vm, _)| *vm)
     }
 
     /// Makes a token in a new epoch: for `vms`, for those of the last token that was here, and for those that run here.

@@ -134,7 +134,7 @@ impl<L: Levels> Node<L> {
     pub(super) fn keep_alive(&mut self, now: Instant, sender: ServerId, mark: Mark, current: Mark) {
         if current.epoch < self.state.highest.epoch {
             let mark = self.state.highest;
-            return self.answer(sender, Message::Yield { mark });
+            return self.answer(sender, Message::Yield { mark, vm: None });
         }
         self.raise(current);
         self.alive(now, sender);

@@ -292,7 +292,12 @@ impl<L: Levels> Node<L> {
             } => self.custody_request(sender, mark, highest),
             Message::Beacon { mark, round } => self.beacon(now, sender, mark, round),
             Message::Claim { mark, round } => self.claim(now, sender, mark, round),
-            Message::Yield { mark } => self.raise(mark),
+            Message::Yield { mark, vm } => {
+                self.raise(mark);
+                if let Some(vm) = vm {
+                    self.join(now, vm);
+                }
+            }
             Message::Join { vm } => self.join(now, vm),
             Message::OutcomeRequest { query, mark, vm } => {
                 self.outcome_request(now, sender, query, mark, vm);

@@ -139,7 +139,12 @@ pub(super) fn encode(message: &Message, out: &mut BytesMut) {
             put_mark(out, *mark);
             tlv::put(out, Field::Round, &round.to_be_bytes());
         }
-        Message::Yield { mark } => put_mark(out, *mark),
+        Message::Yield { mark, vm } => {
+            put_mark(out, *mark);
+            if let Some(vm) = vm {
+                put_vm(out, *vm);
+            }
+        }
         Message::Join { vm } => put_vm(out, *vm),
         Message::OutcomeRequest { query, mark, vm } => {
             put_query(out, *query);
@@ -436,6 +441,7 @@ pub(super) fn decode(kind: u8, body: &Bytes) -> Result<Message, BodyError> {
         },
         YIELD => Message::Yield {
             mark: fields.mark(0)?,
+            vm: fields.vm.is_some().then(|| fields.vm()).transpose()?,
         },
         JOIN => Message::Join { vm: fields.vm()? },
         OUTCOME_REQUEST => Message::OutcomeRequest {

@@ -129,7 +129,8 @@ fn recovery_messages() -> Vec<Message> {
         },
         Message::Beacon { mark, round: 7 },
         Message::Claim { mark, round: 7 },
-        Message::Yield { mark },
+        Message::Yield { mark, vm: None },
+        Message::Yield { mark, vm: Some(VM) },
         Message::Join { vm: VM },
     ]
 }

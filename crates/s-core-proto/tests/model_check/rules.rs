@@ -121,7 +121,7 @@ pub fn check_sent(
         }
         | Message::Beacon { mark, .. }
         | Message::Claim { mark, .. }
-        | Message::Yield { mark } => *mark,
+        | Message::Yield { mark, .. } => *mark,
         Message::KeepAlive { current, .. } => *current,
         _ => return None,
     };

@@ -65,7 +65,10 @@ pub fn message(message: &Message) -> String {
         }
         Message::Beacon { mark, round } => format!("token {mark} lives, in round {round}"),
         Message::Claim { mark, .. } => format!("may a token be made above {mark}?"),
-        Message::Yield { mark } => format!("{mark} was seen"),
+        Message::Yield { mark, vm: None } => format!("{mark} was seen"),
+        Message::Yield { mark, vm: Some(vm) } => {
+            format!("{mark} was seen; {} runs here", name(*vm))
+        }
         Message::Join { vm } => format!("a slot for {}, please", name(*vm)),
         Message::OutcomeRequest { mark, vm, .. } => {
             format!("what became of {}? ({mark})", name(*vm))

@@ -34,7 +34,7 @@ fn own_mark(message: &Message) -> Option<Mark> {
         Message::CapacityRequest { mark, .. }
         | Message::Beacon { mark, .. }
         | Message::Claim { mark, .. }
-        | Message::Yield { mark }
+        | Message::Yield { mark, .. }
         | Message::CustodyRequest { highest: mark, .. }
         | Message::CapacityResponse {
             answer: CapacityAnswer::Stale(mark),
