@@ -309,7 +309,7 @@ fn a_claim_is_answered_by_whoever_knows_the_token() {
     bystander.receives(1, Message::Yield { mark: seen });
     // And so that the new token comes here, if the claimant knows of none but VMs that are gone.
     assert_eq!(
-        bystander.receives(1, claim.clone()),
+        bystander.receives(1, claim),
         [
             sends(1, Message::Yield { mark: seen }),
             sends(1, Message::Join { vm: HERE }),
