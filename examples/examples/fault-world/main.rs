@@ -99,7 +99,7 @@ impl Progress {
 
     fn show(&self, batch: &Batch) {
         const WIDTH: u64 = 40;
-        if self.shown && batch.seeds % 20 == 0 {
+        if self.shown && batch.seeds.is_multiple_of(20) {
             let done = (batch.seeds * WIDTH / self.seeds) as usize;
             let bar = "█".repeat(done) + &"░".repeat(WIDTH as usize - done);
             let (seeds, all) = (batch.seeds, self.seeds);
