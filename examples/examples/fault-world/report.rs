@@ -36,13 +36,13 @@ pub(crate) fn batch(batch: &Batch, took: Duration) -> String {
         marks.add_row([mark.name().to_owned(), batch.marks.of(mark).to_string()]);
     }
     format!(
-        "{harms}\n\n{marks}\n\n{} in {:.1} s: {}, {}, {}; {} made good in at most {:?}, at worst {:.0} % of the bound\n",
+        "{harms}\n\n{marks}\n\n{} in {:.1} s: {}, {}, {}; {} losses at the end made good in at most {:.1?}, at worst {:.0} % of the bound\n",
         count(batch.seeds, "seed"),
         took.as_secs_f64(),
         count(batch.events, "event"),
         count(batch.hops, "hop"),
         count(batch.migrations, "migration"),
-        count(batch.recoveries, "last loss"),
+        batch.recoveries,
         batch.longest_recovery,
         100.0 * batch.worst_recovery,
     )

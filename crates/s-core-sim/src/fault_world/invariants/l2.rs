@@ -25,45 +25,38 @@ pub(super) struct NobodyStarves {
     rounds: BTreeMap<Epoch, Rounds>,
     /// The epoch of the last token that each server held.
     epochs: BTreeMap<usize, Epoch>,
-    /// A server is just skipping a VM, in the same epoch or in a new one; such a round does not count.
-    skipping: Option<Skipping>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Skipping {
-    SameEpoch,
-    NewEpoch,
+    /// A server is just skipping a VM; a round that ends so does not count.
+    skipping: bool,
 }
 
 impl NobodyStarves {
     fn round_ended(&mut self, world: &World, host: usize, quiet: bool) -> Result<(), String> {
-        if self.skipping == Some(Skipping::NewEpoch) {
+        // A token that goes on in a new epoch begins anew.
+        let epoch = world.hosts[host].durable.mark.epoch;
+        if self.epochs.get(&host) != Some(&epoch) {
             return Ok(());
         }
-        let epoch = self.epochs.get(&host).copied().unwrap_or_default();
         let rounds = self.rounds.entry(epoch).or_default();
         let this = std::mem::take(&mut rounds.this);
         let last = std::mem::replace(&mut rounds.last, this);
         let alive = |vm: &&VmId| world.truth.vms.contains_key(vm);
         let mut passed_by = last.difference(&rounds.last).filter(alive);
         match passed_by.next() {
-            Some(vm) if quiet && self.skipping.is_none() => {
+            Some(vm) if quiet && !self.skipping => {
                 Err(format!("a round is quiet that {vm} had no turn in"))
             }
             _ => Ok(()),
         }
     }
 
-    /// A VM that nobody hosts loses its slot; all others are skipped in a new epoch.
+    /// A VM that nobody hosts loses its slot.
     fn skipped(&mut self, vm: VmId, why: WhySkipped) {
+        self.skipping = true;
         if why == WhySkipped::NotFound {
-            self.skipping.get_or_insert(Skipping::SameEpoch);
             for rounds in self.rounds.values_mut() {
                 rounds.last.remove(&vm);
                 rounds.this.remove(&vm);
             }
-        } else {
-            self.skipping = Some(Skipping::NewEpoch);
         }
     }
 
@@ -80,7 +73,7 @@ impl Invariant for NobodyStarves {
 
     fn check(&mut self, world: &World, seen: &Seen<'_>) -> Result<(), String> {
         if let Seen::Input { .. } = seen {
-            self.skipping = None;
+            self.skipping = false;
         }
         let Seen::Action {
             host,
