@@ -12,8 +12,10 @@ mod locate;
 mod locations;
 mod migrate;
 mod open;
+mod receive;
 mod reservations;
 mod serve;
+mod successor;
 
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::sync::Arc;
