@@ -48,7 +48,8 @@ pub(super) fn truth(draw: &mut Draw, knobs: &Knobs) -> Truth {
     let capacities: Vec<Capacity> = (0..knobs.servers)
         .map(|_| Capacity {
             vm_slots: slots as u32,
-            memory_mib: slots as u64 * draw.between(700, 1024),
+            // Any VM fits into an empty server; as many as it has slots may not.
+            memory_mib: 1024 + (slots as u64 - 1) * draw.between(600, 1024),
         })
         .collect();
     let mut truth = Truth::new(capacities);
