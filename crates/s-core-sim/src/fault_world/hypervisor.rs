@@ -175,10 +175,6 @@ impl World {
         }
     }
 
-    pub(super) fn refuse(&mut self, _: usize, _: VmId) {
-        self.marks.hit(super::Sometimes::ArrivalRefused);
-    }
-
     /// The VM runs on the target, or on the source as before.
     pub(super) fn end(&mut self, number: usize) {
         let mut migration = self.truth.migrations[number];

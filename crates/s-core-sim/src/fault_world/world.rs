@@ -277,7 +277,7 @@ impl World {
                 deadline,
             } => self.migrate(host, vm, target, deadline),
             Action::Admit(vm) => self.admit(host, vm),
-            Action::Refuse(vm) => self.refuse(host, vm),
+            Action::Refuse(_) => self.marks.hit(Sometimes::ArrivalRefused),
             Action::Report(report) => self.note_report(host, &report),
         }
     }
