@@ -486,6 +486,31 @@ fn an_agent_that_leaves_hands_the_token_on_and_takes_none() {
     );
 }
 
+/// Its migration may keep it for minutes yet; its claim must not keep the others from making a token.
+#[test]
+fn an_agent_that_leaves_claims_no_more() {
+    let mut lead = claimant();
+    lead.times_out(TimerKind::Silence);
+    lead.acts(Input::Leave);
+    let (mark, round) = (Mark::default(), 0);
+    // Were it claiming still, its own claim would be the answer, since it has seen the higher mark.
+    lead.receives(
+        2,
+        Message::Yield {
+            mark: first_mark(),
+            vm: None,
+        },
+    );
+    let answer = Message::Yield {
+        mark: first_mark(),
+        vm: None,
+    };
+    assert_eq!(
+        lead.receives(2, Message::Claim { mark, round }),
+        [sends(2, answer)]
+    );
+}
+
 /// The VMs that a leaving agent passes over were not asked.
 #[test]
 fn a_round_that_ends_with_a_leaving_agent_is_not_quiet() {

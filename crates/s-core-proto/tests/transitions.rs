@@ -312,6 +312,35 @@ fn what_ends_a_hand_over() {
     assert!(actions.contains(&Action::Report(Report::Skipped { vm: FAR, why })));
 }
 
+/// A higher mark of the epoch can only come from whoever has got the token: only its acknowledgement was lost. Else the
+/// predecessor would hear that the token is not here, and make another one.
+#[test]
+fn a_token_that_is_heard_of_further_on_has_been_taken() {
+    let mut lead = Lead::new();
+    let sent = lead.up_to_handing();
+    let further = sent.next().expect("a mark");
+    let from = first_mark();
+    let actions = lead.receives(
+        1,
+        Message::Beacon {
+            mark: further,
+            round: 0,
+        },
+    );
+    let handed_on = ack(from, TokenVerdict::HandedOn);
+    assert!(
+        actions.contains(&sends(3, handed_on.clone())),
+        "{actions:?}"
+    );
+    assert_eq!(lead.node.watched(), Some(server(2)));
+    let question = Message::CustodyRequest {
+        mark: from,
+        highest: further,
+        vm: HERE,
+    };
+    assert_eq!(lead.receives(3, question), [sends(3, handed_on)]);
+}
+
 /// R2: a copy of the refused token may still be accepted there; what is sent next fences it.
 #[test]
 fn a_vm_that_was_not_there_gets_the_token_in_a_new_epoch() {

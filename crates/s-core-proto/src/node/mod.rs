@@ -191,7 +191,7 @@ impl<L: Levels> Node<L> {
             Input::Leave => self.leave(now),
             Input::MigrationEnded { vm, outcome } => self.migration_ended(now, vm, outcome),
         }
-        self.drop_if_superseded();
+        self.drop_if_superseded(now);
     }
 
     /// The next thing to do, or `None` if there is nothing until the next [`handle`](Self::handle).
@@ -402,11 +402,18 @@ impl<L: Levels> Node<L> {
 
     /// A token whose mark is below one that was seen elsewhere is not the current one. While its
     /// holder migrates it is kept, so that the migration's end is not missed.
-    fn drop_if_superseded(&mut self) {
+    fn drop_if_superseded(&mut self, now: Instant) {
         let by = self.state.highest;
-        let superseded = |holding: &Holding| holding.token.mark() < by && !holding.is_migrating();
-        if self.state.holding.as_ref().is_some_and(superseded) {
-            self.drop_token(by);
+        let superseded = |holding: &&Holding| holding.token.mark() < by && !holding.is_migrating();
+        let Some(holding) = self.state.holding.as_ref().filter(superseded) else {
+            return;
+        };
+        match holding.phase {
+            // Whoever it was sent to has it, and only the acknowledgement is missing: nobody else makes marks of its epoch.
+            Phase::Handing { server, .. } if holding.token.mark().epoch == by.epoch => {
+                self.handed_on(now, server, true);
+            }
+            _ => self.drop_token(by),
         }
     }
 

@@ -54,7 +54,7 @@ impl<L: Levels> Node<L> {
 
     /// The successor has the token, or had it: the server that it came from need not watch it any more, and this
     /// one keeps a copy (rule R5).
-    fn handed_on(&mut self, now: Instant, server: ServerId, watch: bool) {
+    pub(super) fn handed_on(&mut self, now: Instant, server: ServerId, watch: bool) {
         let Some(holding) = self.state.holding.take() else {
             return;
         };
@@ -168,6 +168,8 @@ impl<L: Levels> Node<L> {
     /// The agent is about to stop: the token goes to another server at once, none is taken any more.
     pub(super) fn leave(&mut self, now: Instant) {
         self.state.leaving = true;
+        // It would park others, and never come to a token.
+        self.state.claim = None;
         let resting = |holding: &Holding| matches!(holding.phase, Phase::Resting { .. });
         if self.state.holding.as_ref().is_some_and(resting) {
             self.hand_on(now);
