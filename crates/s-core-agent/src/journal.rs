@@ -7,6 +7,9 @@ use crate::clock::Throttle;
 /// Logs a report; of those that may come often, at most one in the throttle's span.
 pub(crate) fn log(report: &Report, often: &mut Throttle) {
     match report {
+        Report::SentAgain { server, mark } => {
+            tracing::info!(%server, %mark, "the token is not acknowledged; it is sent again");
+        }
         Report::InDoubt { server, mark } => {
             tracing::warn!(%server, %mark, "in doubt: the server that has the token gives no sign of life; it is asked");
         }

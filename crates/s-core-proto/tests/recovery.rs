@@ -616,7 +616,17 @@ fn a_migration_outlives_a_crash() {
         mark: first_mark(),
         migrations: vec![migration],
     };
-    let node = Node::new(config, durable.clone()).expect("server 0 is known");
+    // A server that has been taken out of the location table can be asked nothing.
+    let gone = OpenMigration {
+        vm: FAR,
+        target: server(77),
+        ..migration
+    };
+    let found = Durable {
+        migrations: vec![migration, gone],
+        ..durable
+    };
+    let node = Node::new(config, found).expect("server 0 is known");
     let mut lead = Lead {
         node,
         now: Instant::ORIGIN,

@@ -264,6 +264,13 @@ pub enum Report {
         /// A higher mark that was seen.
         by: Mark,
     },
+    /// The token was not acknowledged in time and is sent again; if that does not help, its holder is passed over.
+    SentAgain {
+        /// The server.
+        server: ServerId,
+        /// The token's mark.
+        mark: Mark,
+    },
     /// The server that the token was handed to gives no sign of life; it is asked.
     InDoubt {
         /// The server.

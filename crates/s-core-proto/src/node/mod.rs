@@ -123,6 +123,9 @@ impl<L: Levels> Node<L> {
     /// Its driver has ended this server's part in it, as [`Outcome::Unknown`] says. What is arriving here it has ended as well, or
     /// tells with [`Input::StillArriving`] before anything else: room is kept for nothing else.
     ///
+    /// One whose target is not in the location table any more is forgotten: its operator has taken that server away, and
+    /// nobody is left to ask.
+    ///
     /// # Errors
     ///
     /// [`UnknownServer`] if the location table does not know this server.
@@ -132,6 +135,10 @@ impl<L: Levels> Node<L> {
             .levels()
             .index_of(config.server)
             .ok_or(UnknownServer(config.server))?;
+        let levels = config.model.levels();
+        let migrations = durable.migrations.into_iter();
+        let open = migrations.filter(|open| levels.index_of(open.target).is_some());
+        let open = open.map(Open::new).collect();
         Ok(Self {
             here,
             config,
@@ -143,7 +150,7 @@ impl<L: Levels> Node<L> {
                 reservations: Reservations::default(),
                 arrivals: Arrivals::default(),
                 locations: Locations::default(),
-                open: durable.migrations.into_iter().map(Open::new).collect(),
+                open,
                 in_flight: None,
                 holding: None,
                 copy: None,

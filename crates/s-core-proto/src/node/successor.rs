@@ -89,10 +89,14 @@ impl<L: Levels> Node<L> {
         else {
             return;
         };
-        let server = *server;
+        let (server, first) = (*server, attempt.number == 1);
         if attempt.again(until, attempts) {
             let token = Bytes::from(holding.token.encode());
+            let mark = holding.token.mark();
             self.send(Destination::Server(server), Message::Token(token));
+            if first {
+                self.report(Report::SentAgain { server, mark });
+            }
         } else {
             self.give_up(now, WhySkipped::NoAcknowledgement(server));
         }

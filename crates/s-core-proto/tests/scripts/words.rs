@@ -152,6 +152,7 @@ pub fn report(report: &Report) -> String {
         } => format!("ends round {round} with {migrations} migrations"),
         Report::Skipped { vm, why } => format!("skips {}: {}", name(*vm), skipped(*why)),
         Report::Superseded { mark, by } => format!("drops token {mark}: {by} was seen"),
+        Report::SentAgain { server, mark } => format!("sends token {mark} to {server} again"),
         Report::InDoubt { server, mark } => format!("doubts that {server} still has token {mark}"),
         Report::NobodyLeft { vm } => format!("ends the token: {} was the last", name(*vm)),
         Report::Recovered { from, mark } => {
