@@ -80,6 +80,7 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod agent;
+mod arrivals;
 mod clock;
 mod config;
 mod config_file;
