@@ -343,7 +343,7 @@ fn a_vm_is_arriving_until_its_migration_ends() {
             .clock(halting.clone())
             .build([server(LEFT), server(RIGHT)], [vm(U, LEFT, 400)], [])
             .unwrap();
-        for fault in fault {
+        if let Some(fault) = fault {
             data_centre.inject(U, fault).unwrap();
         }
         let [left, right] = [LEFT, RIGHT].map(|at| data_centre.hypervisor(at).unwrap());
