@@ -16,6 +16,7 @@ use s_core_proto::{Node, OpenMigration, QueryId, UnknownServer};
 use s_core_topology::LocationTable;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
+use crate::arrivals::Arrivals;
 use crate::clock::{Clock, Throttle};
 use crate::config::AgentConfig;
 use crate::driver::{Driver, Incoming};
@@ -142,6 +143,7 @@ fn start(
         list_requests,
         migrations_ended: wiring.migrations_ended,
         domains: BTreeMap::new(),
+        arrivals: Arrivals::default(),
         migrating: false,
         not_begun: None,
         admitted: false,

@@ -14,6 +14,7 @@ use s_core_proto::{
 use s_core_token::Mark;
 use s_core_topology::LocationTable;
 
+use crate::arrivals::Arrivals;
 use crate::clock::{Clock, Throttle};
 use crate::config::Mint;
 use crate::event::{Event, Observer};
@@ -71,6 +72,7 @@ pub(crate) struct Driver {
     pub(crate) migrations_ended: Arc<AtomicU64>,
     /// The domain of each VM that runs here.
     pub(crate) domains: BTreeMap<VmId, Uuid>,
+    pub(crate) arrivals: Arrivals,
     pub(crate) migrating: bool,
     /// A migration that the node has decided and that could not begin, and why.
     pub(crate) not_begun: Option<(VmId, ServerId, String)>,
@@ -190,7 +192,10 @@ impl Driver {
                 // Whoever asked says so if it did not wait for the answer.
                 let _ = answer.try_send(self.admitted);
             }
-            Incoming::ArrivalFailed(vm) => self.handle(Input::ArrivalFailed { vm }),
+            Incoming::ArrivalFailed(vm) => {
+                self.migrations_ended.fetch_add(1, Ordering::SeqCst);
+                self.handle(Input::ArrivalFailed { vm });
+            }
             Incoming::Mint(vms) => self.handle(Input::Mint { vms }),
             // Whoever asked may have gone away.
             Incoming::Status(answer) => drop(answer.try_send(self.status())),
@@ -244,8 +249,12 @@ impl Driver {
 
     fn hosted(&mut self, inventory: Inventory) {
         if inventory.generation != self.migrations_ended.load(Ordering::SeqCst) {
-            // Listed before a migration ended: a VM that has left may stand in it.
+            // Listed before a migration ended: a VM that has left may stand in it, or one that does not come.
             return self.list();
+        }
+        let knows = |vm| self.node.is_arriving(vm);
+        for input in self.arrivals.listed(&inventory, knows) {
+            self.handle(input);
         }
         let vms = inventory.vms.iter();
         let vms = vms
@@ -288,6 +297,13 @@ impl Driver {
             match action {
                 Action::Persist(durable) => fenced |= !self.store(durable),
                 action if fenced => self.leave_undone(action),
+                action if self.arrivals.leaves_open(&action) => {
+                    if self.warnings.permits() {
+                        tracing::info!(
+                            "asked how a migration ended: not answered before it is known which VMs are arriving here"
+                        );
+                    }
+                }
                 action if needs_mark(&action) && !self.store_again() => {
                     fenced = true;
                     self.leave_undone(action);

@@ -17,10 +17,14 @@ use crate::flows::Flows;
 /// What the hypervisor said.
 #[derive(Debug)]
 pub(crate) struct Inventory {
-    /// How many migrations had ended when it was asked.
+    /// How many migrations, from here or to here, the main thread knew to have ended when it was asked.
     pub(crate) generation: u64,
     /// The domain and memory in MiB of each VM.
     pub(crate) vms: BTreeMap<VmId, (Uuid, u32)>,
+    /// The memory in MiB of each VM that is on its way here.
+    pub(crate) arriving: BTreeMap<VmId, u32>,
+    /// How many more domains are, of which it is not known which VMs they are.
+    pub(crate) arriving_unknown: usize,
     pub(crate) free: Capacity,
 }
 
@@ -67,14 +71,20 @@ impl Inventories {
 
     pub(crate) fn take(&mut self) -> Result<Inventory, HypervisorError> {
         let generation = self.migrations_ended.load(Ordering::SeqCst);
+        // Asked first: what arrives in between is listed twice, not overlooked.
+        let mut coming = self.hypervisor.arriving(self.deadline)?;
         let domains = self.hypervisor.domains(self.deadline)?;
+        coming.retain(|domain| domains.iter().all(|here| here.uuid != domain.uuid));
         let free = self.hypervisor.free_capacity(self.deadline)?;
         self.learnt
             .retain(|uuid, _| domains.iter().any(|domain| domain.uuid == *uuid));
         let vms = self.identify(&domains);
+        let arriving = self.identify_coming(&coming);
         Ok(Inventory {
             generation,
             vms,
+            arriving_unknown: coming.len() - arriving.len(),
+            arriving,
             free: Capacity {
                 vm_slots: free.vm_slots,
                 memory_mib: free.memory_mib.into(),
@@ -118,6 +128,20 @@ impl Inventories {
             }
             for domain in claimants {
                 self.dispute(vm, domain);
+            }
+        }
+        vms
+    }
+
+    /// Which VM each arriving domain is, as configured or as the hypervisor knows it: it has shown no flows here.
+    fn identify_coming(&self, coming: &[Domain]) -> BTreeMap<VmId, u32> {
+        let mut vms = BTreeMap::new();
+        for domain in coming {
+            match self.known(domain) {
+                Some(vm) => drop(vms.insert(vm, domain.memory_mib)),
+                None => {
+                    tracing::debug!(domain = domain.name, uuid = %domain.uuid, "arriving; its address is not known");
+                }
             }
         }
         vms
@@ -173,16 +197,26 @@ mod tests {
     #[derive(Debug)]
     struct Domains(Vec<Option<u8>>);
 
+    fn domain((n, address): (u8, &Option<u8>)) -> Domain {
+        Domain {
+            uuid: Uuid::new([n; 16]),
+            name: format!("vm{n}"),
+            macs: vec![mac(n)],
+            address: address.map(ip),
+            memory_mib: 1,
+        }
+    }
+
     impl Hypervisor for Domains {
         fn domains(&self, _: Duration) -> Result<Vec<Domain>, HypervisorError> {
-            let domain = |(n, address): (u8, &Option<u8>)| Domain {
-                uuid: Uuid::new([n; 16]),
-                name: format!("vm{n}"),
-                macs: vec![mac(n)],
-                address: address.map(ip),
-                memory_mib: 1,
-            };
             Ok((1..).zip(&self.0).map(domain).collect())
+        }
+
+        /// Two that come, and the last of the others, which has come since.
+        fn arriving(&self, _: Duration) -> Result<Vec<Domain>, HypervisorError> {
+            let others = [(101, &Some(101)), (102, &None)].map(domain);
+            let last = (1..).zip(&self.0).last().map(domain);
+            Ok(others.into_iter().chain(last).collect())
         }
 
         fn free_capacity(&self, _: Duration) -> Result<FreeCapacity, HypervisorError> {
@@ -240,6 +274,7 @@ mod tests {
         };
         let mut counters = inventories.flows.counters();
         let mut found = Vec::new();
+        let (mut arriving, mut arriving_unknown) = (BTreeMap::new(), 0);
         for shown in polls {
             let mut source = Shown(shown.to_vec(), 0);
             inventories
@@ -247,6 +282,7 @@ mod tests {
                 .poll(&mut source, &mut counters)
                 .expect("the source does not fail");
             let inventory = inventories.take().expect("the hypervisor does not fail");
+            (arriving, arriving_unknown) = (inventory.arriving, inventory.arriving_unknown);
             found = inventory
                 .vms
                 .iter()
@@ -254,6 +290,10 @@ mod tests {
                 .collect();
         }
         assert_eq!(found, expected, "{domains:?} {configured:?} {polls:?}");
+        assert_eq!(
+            (arriving, arriving_unknown),
+            (BTreeMap::from([(ip(101).into(), 1)]), 1)
+        );
         inventories
     }
 

@@ -60,8 +60,10 @@
 //! # A crash
 //!
 //! The highest mark and the migrations under way are on disk. An agent that starts again acts on no token that it
-//! acted on before, and asks the target of each such migration what became of it. The token goes on meanwhile
-//! from the copy of the server that had it before, or the agents that are left make a new one (docs/protocol.md).
+//! acted on before, and asks the target of each such migration what became of it; no `xl migrate` of before may
+//! still run then. Which VMs are arriving it learns from the hypervisor, before it promises room to others. The token
+//! goes on meanwhile from the copy of the server that had it before, or the agents that are left make a new one
+//! (docs/protocol.md).
 //!
 //! An agent that is told to stop hands the token that it holds to another server first, if one takes it in time.
 //!
@@ -80,6 +82,7 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod agent;
+mod arrivals;
 mod clock;
 mod config;
 mod config_file;

@@ -160,6 +160,14 @@ pub trait Hypervisor: Send + Sync + fmt::Debug {
     /// [`HypervisorError`] if the list could not be obtained whole; a partial list is never returned.
     fn domains(&self, deadline: Duration) -> Result<Vec<Domain>, HypervisorError>;
 
+    /// The domains that are arriving by migration and do not run here yet, whoever let them in: after a restart an
+    /// agent knows of them from here alone. Of one that is still being built, MAC addresses and address may be missing.
+    ///
+    /// # Errors
+    ///
+    /// As [`domains`](Self::domains).
+    fn arriving(&self, deadline: Duration) -> Result<Vec<Domain>, HypervisorError>;
+
     /// What there is room for beyond the domains that run here.
     ///
     /// # Errors

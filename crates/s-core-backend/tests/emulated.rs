@@ -5,12 +5,13 @@
     reason = "a helper of a test may fail like the test"
 )]
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Barrier, Mutex};
+use std::thread;
 use std::time::Duration;
 
 use s_core_backend::emulated::{
-    DataCentre, DataCentreError, EmulatedServer, EmulatedVm, Fault, ManualClock, MigrationModel,
-    mac_of, uuid_of,
+    Clock, DataCentre, DataCentreError, EmulatedServer, EmulatedVm, Fault, ManualClock,
+    MigrationModel, mac_of, uuid_of,
 };
 use s_core_backend::{
     Domain, End, FlowSource, FreeCapacity, Gate, Hypervisor, MigrationOutcome, Uuid,
@@ -316,6 +317,51 @@ fn a_gate_is_asked_and_told() {
         let heard = &heard[..if moved { 1 } else { 2 }];
         check(true, Some(Fault::LoseHandshake { moved }), moved, heard);
     }
+}
+
+/// Who sleeps waits for two calls of the barrier.
+#[derive(Clone, Debug)]
+struct Halting(ManualClock, Arc<Barrier>);
+
+impl Clock for Halting {
+    fn now(&self) -> Duration {
+        self.0.now()
+    }
+
+    fn sleep(&self, span: Duration) {
+        self.1.wait();
+        self.1.wait();
+        self.0.advance(span);
+    }
+}
+
+#[test]
+fn a_vm_is_arriving_until_its_migration_ends() {
+    let check = |fault: Option<Fault>| {
+        let halting = Halting(ManualClock::new(), Arc::new(Barrier::new(2)));
+        let data_centre = DataCentre::builder()
+            .clock(halting.clone())
+            .build([server(LEFT), server(RIGHT)], [vm(U, LEFT, 400)], [])
+            .unwrap();
+        if let Some(fault) = fault {
+            data_centre.inject(U, fault).unwrap();
+        }
+        let [left, right] = [LEFT, RIGHT].map(|at| data_centre.hypervisor(at).unwrap());
+        let arriving = || [&left, &right].map(|at| at.arriving(SECOND).unwrap());
+        let (nobody, domain) = (Vec::new(), left.domains(SECOND).unwrap());
+        assert_eq!(arriving(), [(); 2].map(|()| nobody.clone()));
+        thread::scope(|scope| {
+            scope.spawn(|| left.migrate(uuid_of(U), RIGHT, MINUTE));
+            halting.1.wait();
+            assert_eq!(arriving(), [nobody.clone(), domain.clone()]);
+            assert_eq!(left.domains(SECOND).unwrap(), domain, "it runs there yet");
+            halting.1.wait();
+        });
+        assert_eq!(arriving(), [(); 2].map(|()| nobody.clone()));
+    };
+    check(None);
+    check(Some(Fault::FailMidway));
+    check(Some(Fault::LoseHandshake { moved: true }));
 }
 
 #[test]

@@ -14,7 +14,7 @@ mod xl_support;
 use std::time::{Duration, Instant};
 
 use s_core_backend::xl::{InvalidXlConfig, MigrationTransport, Xl, XlConfig};
-use s_core_backend::{FreeCapacity, Hypervisor, HypervisorError, MigrationOutcome, Uuid};
+use s_core_backend::{Domain, FreeCapacity, Hypervisor, HypervisorError, MigrationOutcome, Uuid};
 use s_core_model::ServerId;
 use xl_support::{FakeXl, RunningProcess};
 
@@ -91,6 +91,50 @@ fn half_migrated_domains_take_room_but_are_nobodys_home() {
     assert_eq!(domains.len(), 1);
     assert_eq!(domains[0].name, "vm2");
     assert_eq!(fake.driver().free_capacity(AMPLE).unwrap().vm_slots, 13);
+}
+
+#[test]
+fn incoming_domains_are_arriving_and_no_others() {
+    let fake = FakeXl::new();
+    let arriving = || fake.driver().arriving(AMPLE).unwrap();
+    assert_eq!(arriving(), []);
+    assert_eq!(
+        fake.calls(),
+        ["list -v"],
+        "nobody comes: nothing more is asked"
+    );
+
+    let rename = |from: &str, flags: &str, to: &str, as_flags: &str| {
+        let list = std::fs::read_to_string(fake.path("list-v")).unwrap();
+        let pad = " ".repeat(42);
+        let (row, line) = (format!("{from}{pad}"), format!("{to}{pad}"));
+        assert!(list.contains(&row), "{list}");
+        let renamed = list.lines().map(|old| match old.starts_with(&row) {
+            true => old.replacen(&row, &line, 1).replacen(flags, as_flags, 1),
+            false => old.to_owned(),
+        });
+        fake.answer("list-v", &(renamed.collect::<Vec<_>>().join("\n") + "\n"));
+    };
+    rename("vm1", "------", "vm1--incoming", "--p---");
+    rename("vm2", "-b----", "vm2--migratedaway", "---ss-");
+    rename("vm6", "------", "vm6--incoming", "--ps-d");
+    let long = include_str!("data/xen/xl-list-l.xen2.json");
+    fake.answer("list-l", &long.replace("\"vm1\"", "\"vm1--incoming\""));
+    let macs = vec!["00:16:3e:00:01:0b".parse().unwrap()];
+    let mut vm1 = Domain {
+        uuid: vm1(),
+        name: "vm1--incoming".into(),
+        macs,
+        address: None,
+        memory_mib: 80,
+    };
+    assert_eq!(arriving(), std::slice::from_ref(&vm1));
+    // While it is being built, `xl list -l` may pass over it.
+    fake.answer("list-l", "[]");
+    vm1.macs.clear();
+    assert_eq!(arriving(), [vm1]);
+    fake.script("list-l", "exit 5");
+    fake.driver().arriving(AMPLE).unwrap_err();
 }
 
 #[test]

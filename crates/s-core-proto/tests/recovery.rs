@@ -730,6 +730,25 @@ fn an_expected_vm_is_not_said_to_be_absent_by_a_server_that_is_not_asked() {
     assert_eq!(asked(false, expired), Arrival::Absent);
 }
 
+/// A promise is kept for a VM that was seen to come, as long as it does, and in the size that was asked for.
+#[test]
+fn an_arrival_that_nobody_asked_about_outlives_the_promise() {
+    let mark = first_mark();
+    let mut lead = Lead::with(|config| config.asks_admission = false);
+    assert_eq!(reserve(&mut lead, 50, mark), CapacityAnswer::Reserved);
+    let promised: Vec<_> = lead.node.reservations().collect();
+    assert!(!lead.node.is_arriving(vm(50)));
+    let (vm, memory_mib) = (vm(50), 1);
+    lead.acts(Input::StillArriving { vm, memory_mib });
+    lead.now = lead.now + Duration::from_secs(900);
+    lead.acts(Input::Tick);
+    assert!(lead.node.is_arriving(vm));
+    assert_eq!(lead.node.reservations().collect::<Vec<_>>(), promised);
+    lead.acts(Input::ArrivalFailed { vm });
+    assert!(!lead.node.is_arriving(vm));
+    assert_eq!(lead.node.reservation_count(), 0);
+}
+
 /// What was let in before a crash is on its way still: nobody may be told that it is not there.
 #[test]
 fn a_vm_that_is_still_arriving_after_a_restart_is_not_absent() {

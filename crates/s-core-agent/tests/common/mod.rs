@@ -15,8 +15,10 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use s_core_agent::{Agent, AgentConfig, AgentHandle, Event, FlowSettings, Observer, lab_key};
-use s_core_backend::FlowSource;
-use s_core_backend::emulated::{DataCentre, EmulatedServer, EmulatedVm};
+use s_core_backend::emulated::{
+    DataCentre, DataCentreBuilder, EmulatedHypervisor, EmulatedServer, EmulatedVm,
+};
+use s_core_backend::{FlowSource, Hypervisor};
 use s_core_model::{CostModel, LinkWeights, Rate, ServerId, VmId};
 use s_core_proto::wire::{Cluster, Codec, Keyring};
 use s_core_proto::{Config, Message, QueryId};
@@ -51,7 +53,22 @@ impl Bench {
         change: impl FnOnce(&mut AgentConfig),
         wrap: impl FnOnce(Box<dyn FlowSource>) -> Box<dyn FlowSource>,
     ) -> Self {
-        let [here, there] = [1, 2].map(|host| Ipv4Addr::new(127, 78, net, host));
+        let data_centre = data_centre(net, DataCentre::builder());
+        Self::start_in(data_centre, net, state, change, wrap, |emulated| {
+            Arc::new(emulated)
+        })
+    }
+
+    /// As [`start`](Self::start), in a data centre that there is already.
+    pub fn start_in(
+        data_centre: DataCentre,
+        net: u8,
+        state: &Path,
+        change: impl FnOnce(&mut AgentConfig),
+        wrap: impl FnOnce(Box<dyn FlowSource>) -> Box<dyn FlowSource>,
+        wrap_hypervisor: impl FnOnce(EmulatedHypervisor) -> Arc<dyn Hypervisor>,
+    ) -> Self {
+        let [here, there] = servers(net);
         let port = TcpListener::bind((here, 0))
             .unwrap()
             .local_addr()
@@ -79,25 +96,7 @@ impl Bench {
             let _ = told.send(event.clone());
         }));
         change(&mut config);
-        let server = |addr: Ipv4Addr| EmulatedServer {
-            id: addr.into(),
-            vm_slots: 4,
-            memory_mib: 4096,
-        };
-        let vm = |id, addr: Ipv4Addr| EmulatedVm {
-            id,
-            server: addr.into(),
-            memory_mib: 64,
-            name: String::new(),
-        };
-        let data_centre = DataCentre::builder()
-            .build(
-                [server(here), server(there)],
-                [vm(VM, here), vm(PEER, there)],
-                [(VM, PEER, Rate::new(1e6).unwrap())],
-            )
-            .unwrap();
-        let hypervisor = Arc::new(data_centre.hypervisor(here.into()).unwrap());
+        let hypervisor = wrap_hypervisor(data_centre.hypervisor(here.into()).unwrap());
         let flows = Box::new(data_centre.flows(here.into()).unwrap());
         let agent = Agent::start(config, hypervisor, wrap(flows)).unwrap();
         let other = UdpSocket::bind((there, port)).unwrap();
@@ -192,6 +191,34 @@ impl Bench {
         drop(TcpListener::bind(self.target).unwrap());
         drop(UdpSocket::bind(self.target).unwrap());
     }
+}
+
+/// The addresses of the agent's server and of the other.
+fn servers(net: u8) -> [Ipv4Addr; 2] {
+    [1, 2].map(|host| Ipv4Addr::new(127, 78, net, host))
+}
+
+/// Both servers; VM runs on the agent's and PEER on the other.
+pub fn data_centre(net: u8, builder: DataCentreBuilder) -> DataCentre {
+    let [here, there] = servers(net);
+    let server = |addr: Ipv4Addr| EmulatedServer {
+        id: addr.into(),
+        vm_slots: 4,
+        memory_mib: 4096,
+    };
+    let vm = |id, addr: Ipv4Addr| EmulatedVm {
+        id,
+        server: addr.into(),
+        memory_mib: 64,
+        name: String::new(),
+    };
+    builder
+        .build(
+            [server(here), server(there)],
+            [vm(VM, here), vm(PEER, there)],
+            [(VM, PEER, Rate::new(1e6).unwrap())],
+        )
+        .unwrap()
 }
 
 pub fn where_is(vm: VmId, query: u64) -> Message {

@@ -25,6 +25,11 @@ impl Hypervisor for EmulatedHypervisor {
         Ok(self.data_centre.lock().domains(self.server))
     }
 
+    /// Never fails. A VM is arriving from when its copy begins.
+    fn arriving(&self, _deadline: Duration) -> Result<Vec<Domain>, HypervisorError> {
+        Ok(self.data_centre.lock().arriving(self.server))
+    }
+
     /// Never fails. VMs that are arriving or leaving count as running here.
     fn free_capacity(&self, _deadline: Duration) -> Result<FreeCapacity, HypervisorError> {
         Ok(self.data_centre.lock().free_capacity(self.server))

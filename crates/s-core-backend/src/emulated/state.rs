@@ -316,6 +316,12 @@ impl State {
         vms.map(Vm::domain).collect()
     }
 
+    pub(super) fn arriving(&self, server: ServerId) -> Vec<Domain> {
+        let coming = |vm: &&Vm| vm.target == Some(server);
+        let vms = self.vms.values().filter(coming);
+        vms.map(Vm::domain).collect()
+    }
+
     pub(super) fn free_capacity(&self, server: ServerId) -> FreeCapacity {
         self.servers
             .get(&server)

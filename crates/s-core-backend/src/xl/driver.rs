@@ -168,6 +168,19 @@ impl Xl {
         })
     }
 
+    /// What `xl list -v` alone tells of a domain.
+    fn bare(&self, domain: &ListedDomain) -> Result<DomainConfig, HypervisorError> {
+        let unknown = || format!("it does not tell the UUID of {:?}", domain.name);
+        Ok(DomainConfig {
+            domid: domain.domid,
+            uuid: domain.uuid.ok_or_else(|| self.malformed_list(unknown()))?,
+            name: domain.name.clone(),
+            memory_mib: None,
+            macs: Vec::new(),
+            address: None,
+        })
+    }
+
     fn malformed_list(&self, message: String) -> HypervisorError {
         HypervisorError::Malformed {
             what: format!("{} list -l", self.config.program.display()),
@@ -216,6 +229,29 @@ impl Hypervisor for Xl {
             .into_iter()
             .filter(|config| !is_half_migrated(&config.name))
             .map(|config| self.complete(config, &listed, &budget))
+            .collect()
+    }
+
+    /// The domains that `xl list -v` calls `NAME--incoming`; if there are any, `xl list -l` tells more about them.
+    ///
+    /// One that `xl list -l` passes over, because it is still being built, is returned without MAC addresses, with the
+    /// memory that it has now.
+    fn arriving(&self, deadline: Duration) -> Result<Vec<Domain>, HypervisorError> {
+        let budget = Budget::new(deadline);
+        let mut incoming = self.list(deadline)?;
+        incoming.retain(ListedDomain::is_arriving);
+        if incoming.is_empty() {
+            return Ok(Vec::new());
+        }
+        let configs = self.ask(&["list", "-l"], budget.remaining(), parse_list_long)?;
+        incoming
+            .iter()
+            .map(|domain| {
+                let same = |config: &&DomainConfig| config.domid == domain.domid;
+                let config = configs.iter().find(same).cloned();
+                let config = config.map_or_else(|| self.bare(domain), Ok)?;
+                self.complete(config, &incoming, &budget)
+            })
             .collect()
     }
 

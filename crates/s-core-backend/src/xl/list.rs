@@ -34,12 +34,20 @@ impl ListedDomain {
             && self.name != "(null)"
             && matches!(self.state, DomainState::Runnable | DomainState::Paused)
     }
+
+    /// Whether it comes by migration and has not been started yet.
+    pub(super) fn is_arriving(&self) -> bool {
+        self.name.ends_with(INCOMING) && self.state != DomainState::Dying
+    }
 }
 
 /// Whether the name is one that `xl` gives for the time of a migration.
 pub(super) fn is_half_migrated(name: &str) -> bool {
-    name.ends_with("--incoming") || name.ends_with("--migratedaway")
+    name.ends_with(INCOMING) || name.ends_with("--migratedaway")
 }
+
+/// What `xl` adds to the name of a domain that it builds from a migration, until it may start it.
+const INCOMING: &str = "--incoming";
 
 /// What the flags of `xl list` say about a domain, the strongest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

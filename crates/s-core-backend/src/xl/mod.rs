@@ -21,7 +21,8 @@
 //!
 //! While a domain migrates, `xl` calls it `NAME--incoming` on the target, where it is paused, and once
 //! the target may start it, `NAME--migratedaway` on the source, where it is suspended. A domain with
-//! such a name is never reported as one that runs here; it takes up room nevertheless.
+//! such a name is never reported as one that runs here; it takes up room nevertheless. The former are reported as
+//! [arriving](crate::Hypervisor::arriving).
 
 mod capture;
 mod command;

@@ -50,7 +50,9 @@ pub enum Input {
         /// The VM.
         vm: VmId,
     },
-    /// A VM that was admitted before this node started is still arriving; told before any message is.
+    /// A VM is arriving and the node was not asked: it was admitted before the node started, or the driver
+    /// [cannot ask](super::Config::asks_admission). What was admitted before is told before the first
+    /// [`Input::Hosted`], and no [`Arrival::Absent`](crate::Arrival::Absent) is sent before that.
     StillArriving {
         /// The VM.
         vm: VmId,

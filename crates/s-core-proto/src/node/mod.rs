@@ -121,7 +121,7 @@ impl<L: Levels> Node<L> {
     ///
     /// A migration that had begun before has an unknown outcome: both ends are asked.
     /// Its driver has ended this server's part in it, as [`Outcome::Unknown`] says. What is arriving here it has ended as well, or
-    /// tells with [`Input::StillArriving`] before anything else: room is kept for nothing else.
+    /// tells with [`Input::StillArriving`]: room is kept for nothing else.
     ///
     /// One whose target is not in the location table any more is forgotten: its operator has taken that server away, and
     /// nobody is left to ask.
@@ -260,6 +260,11 @@ impl<L: Levels> Node<L> {
     /// The VMs that room is reserved for, those that are arriving among them, with their memory in MiB.
     pub fn reservations(&self) -> impl Iterator<Item = (VmId, u32)> + '_ {
         self.state.reservations.iter()
+    }
+
+    /// Whether the node knows of this VM that it is arriving.
+    pub fn is_arriving(&self, vm: VmId) -> bool {
+        self.state.reservations.is_arriving(vm)
     }
 
     /// The VMs that run here with their memory in MiB, as last told.

@@ -99,15 +99,16 @@ impl Reservations {
         }
     }
 
-    /// The VM was let in by whoever was here before.
+    /// The VM is on its way though nobody asked this node. What was promised to it is kept, and remembered after it.
     pub(super) fn still_arriving(&mut self, vm: VmId, memory_mib: u32) {
-        let reservation = Reservation {
+        let held = self.by_vm.entry(vm).or_insert(Reservation {
             mark: Mark::default(),
             memory_mib,
             expires: Instant::ORIGIN,
             stage: Stage::Arriving,
-        };
-        self.by_vm.insert(vm, reservation);
+        });
+        held.stage = Stage::Arriving;
+        held.memory_mib = held.memory_mib.max(memory_mib);
     }
 
     /// Gives up the promise that was made for exactly this mark, also if its request is still on its way.

@@ -50,6 +50,11 @@ impl Hypervisor for RemoteHypervisor {
         Ok(text.lines().filter_map(words::to_domain).collect())
     }
 
+    fn arriving(&self, deadline: Duration) -> Result<Vec<Domain>, HypervisorError> {
+        let text = self.ask("arriving", deadline)?;
+        Ok(text.lines().filter_map(words::to_domain).collect())
+    }
+
     fn free_capacity(&self, deadline: Duration) -> Result<FreeCapacity, HypervisorError> {
         let text = self.ask("free", deadline)?;
         let mut words = text.split_whitespace();

@@ -8,7 +8,9 @@ use std::thread;
 use std::time::Duration;
 
 use s_core_backend::emulated::DataCentre;
-use s_core_backend::{Domain, FlowSource as _, Gate, Hypervisor as _, MigrationOutcome};
+use s_core_backend::{
+    Domain, FlowSource as _, Gate, Hypervisor as _, HypervisorError, MigrationOutcome,
+};
 use s_core_model::ServerId;
 
 use super::words;
@@ -44,10 +46,8 @@ fn answer(data_centre: &DataCentre, stream: UnixStream, ends: &Ends) -> io::Resu
     let server: ServerId = words::next(&mut words).ok_or(io::ErrorKind::InvalidData)?;
     let hypervisor = data_centre.hypervisor(server).unwrap();
     let text = match verb {
-        "domains" => {
-            let domains = hypervisor.domains(DEADLINE).unwrap();
-            lines(domains.iter().map(words::domain))
-        }
+        "domains" => domains(hypervisor.domains(DEADLINE)),
+        "arriving" => domains(hypervisor.arriving(DEADLINE)),
         "free" => {
             let free = hypervisor.free_capacity(DEADLINE).unwrap();
             format!("{} {}\n", free.vm_slots, free.memory_mib)
@@ -76,6 +76,10 @@ fn answer(data_centre: &DataCentre, stream: UnixStream, ends: &Ends) -> io::Resu
         other => panic!("no such request: {other}"),
     };
     stream.write_all(text.as_bytes())
+}
+
+fn domains(listed: Result<Vec<Domain>, HypervisorError>) -> String {
+    lines(listed.unwrap().iter().map(words::domain))
 }
 
 fn lines(lines: impl Iterator<Item = String>) -> String {
