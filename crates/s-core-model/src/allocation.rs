@@ -193,6 +193,30 @@ impl Allocation {
         self.free[server.usize()]
     }
 
+    /// The same VMs and servers with each VM on the server at its index in `hosts`. O(VMs + servers).
+    ///
+    /// # Errors
+    ///
+    /// [`AllocationError::OverCapacity`] if a server hosts more than its capacity then.
+    ///
+    /// # Panics
+    ///
+    /// Unless there is one known server for each VM.
+    pub fn rearranged(&self, hosts: &[ServerIndex]) -> Result<Self, AllocationError> {
+        assert_eq!(hosts.len(), self.vm_count(), "one server for each VM");
+        let mut rearranged = self.clone();
+        for vm in self.vms() {
+            let free = &mut rearranged.free[self.host(vm).usize()];
+            free.vm_slots += 1;
+            free.memory_mib += u64::from(self.memory_mib(vm));
+        }
+        for (vm, host) in self.vms().zip(hosts) {
+            rearranged.take(*host, self.vm_at(vm), self.memory_mib(vm))?;
+        }
+        rearranged.host.copy_from_slice(hosts);
+        Ok(rearranged)
+    }
+
     /// 𝒜_{u→x̂} of Table 3.1: moves a VM and returns the server that hosted it before.
     ///
     /// Moving a VM to where it is changes nothing.

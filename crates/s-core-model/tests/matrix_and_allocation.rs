@@ -164,3 +164,34 @@ fn a_pair_takes_24_bytes_and_a_vm_4() {
     assert_eq!(matrix.pair_count(), 50_000);
     assert!(matrix.memory_usage() <= 24 * 50_000 + 4 * (10_000 + 1));
 }
+
+#[test]
+fn rearranging_counts_room_from_what_servers_host_in_all() {
+    let room = Capacity {
+        vm_slots: 2,
+        memory_mib: 2048,
+    };
+    let [x, y] = [1, 2].map(ServerId::new);
+    let placed = |vm, server| Placement {
+        vm: VmId::new(vm),
+        server,
+        memory_mib: 1024,
+    };
+    let allocation = Allocation::new(
+        [(x, room), (y, room)],
+        [placed(1, x), placed(2, x), placed(3, y)],
+    )
+    .unwrap();
+    let hosts = |hosts: [u32; 3]| hosts.map(ServerIndex::new);
+    let swapped = allocation.rearranged(&hosts([1, 1, 0])).unwrap();
+    let wanted = Allocation::new(
+        [(x, room), (y, room)],
+        [placed(1, y), placed(2, y), placed(3, x)],
+    );
+    assert_eq!(Ok(swapped), wanted);
+    let error = allocation.rearranged(&hosts([0, 0, 0])).unwrap_err();
+    assert!(
+        matches!(error, AllocationError::OverCapacity { server, .. } if server == x),
+        "{error}"
+    );
+}

@@ -54,6 +54,7 @@ mod link_load;
 pub mod result;
 mod simulation;
 pub mod snapshot;
+mod strategy;
 pub mod traffic;
 
 pub use data_centre::{DataCentre, GenerateError, InitialPlacement, THESIS_LINK_WEIGHTS};
@@ -62,6 +63,7 @@ pub use simulation::{
     Decision, Ended, Hop, Migration, Outcome, Rules, RunLimits, Simulation, SimulationError,
     WhyStayed,
 };
+pub use strategy::{Instance, Proposal, Strategy, StrategyError, Watch};
 
 /// Runs the README's example with the tests.
 #[cfg(doctest)]

@@ -272,6 +272,18 @@ fn check(
     allocation: &Allocation,
     rules: Rules,
 ) -> Result<(), SimulationError> {
+    check_parts(levels, traffic, allocation)?;
+    if !rules.min_gain.is_finite() || rules.min_gain < 0.0 {
+        return Err(SimulationError::MinGain(rules.min_gain));
+    }
+    Ok(())
+}
+
+pub(crate) fn check_parts(
+    levels: &impl Levels,
+    traffic: &TrafficMatrix,
+    allocation: &Allocation,
+) -> Result<(), SimulationError> {
     let (in_traffic, in_allocation) = (traffic.vm_count(), allocation.vm_count());
     if in_traffic != in_allocation {
         return Err(SimulationError::OtherVms {
@@ -285,9 +297,6 @@ fn check(
     };
     if let Some(server) = allocation.servers().find_map(known) {
         return Err(SimulationError::OtherServers(server));
-    }
-    if !rules.min_gain.is_finite() || rules.min_gain < 0.0 {
-        return Err(SimulationError::MinGain(rules.min_gain));
     }
     Ok(())
 }
