@@ -5,7 +5,7 @@
 use std::fs;
 use std::path::Path;
 
-use s_core_sim::result::{MigrationRow, ResultDir, RunResult, Summary};
+use s_core_sim::result::{MigrationRow, ProposalResult, Reference, ResultDir, RunResult, Summary};
 use s_core_token::PolicyKind;
 
 fn result(policy: PolicyKind, gains: &[f64]) -> RunResult {
@@ -27,6 +27,12 @@ fn result(policy: PolicyKind, gains: &[f64]) -> RunResult {
             rounds: 3,
             seconds: 0.000_001_5,
             seed: Some(u64::MAX),
+            complete: false,
+            reference: Some(Reference {
+                cost: 0.1,
+                seconds: 1.5,
+                moved: 7,
+            }),
         },
         placement: vec![(
             s_core_model::VmId::new(vm),
@@ -102,8 +108,42 @@ fn numbers_read_back_as_they_were() {
     let wanted = serde_json::json!({
         "policy": "global", "initial_cost": 1e300, "final_cost": 0.1 + 0.2, "migrations": 6,
         "token_hops": 12, "rounds": 3, "seconds": 0.0000015, "seed": u64::MAX,
+        "complete": false, "reference_cost": 0.1, "reference_seconds": 1.5, "reference_moved": 7,
     });
     assert_eq!(summary, wanted);
+}
+
+#[test]
+fn a_proposal_stands_beside_results() {
+    let dir = tempfile::tempdir().unwrap();
+    let proposal = |moved| ProposalResult {
+        strategy: "multilevel".into(),
+        initial_cost: 3.5,
+        final_cost: 0.5,
+        moved,
+        seconds: 0.25,
+        seed: None,
+        complete: true,
+        placement: result(PolicyKind::Global, &[]).placement,
+    };
+    let out = ResultDir::new(dir.path()).unwrap();
+    out.write_all(&[result(PolicyKind::Global, &[1.0])])
+        .unwrap();
+    out.write_proposal(&proposal(1)).unwrap();
+    out.write_proposal(&proposal(2)).unwrap();
+    let below = dir.path().join("proposals/multilevel");
+    assert_eq!(tree(&below), ["placement.csv", "summary.json"]);
+    assert_eq!(
+        read(&below, "placement.csv"),
+        "vm,server\n0.0.0.1,0.0.0.3\n"
+    );
+    let summary: serde_json::Value = serde_json::from_str(&read(&below, "summary.json")).unwrap();
+    let wanted = serde_json::json!({
+        "strategy": "multilevel", "initial_cost": 3.5, "final_cost": 0.5, "moved": 2,
+        "seconds": 0.25, "seed": null, "complete": true,
+    });
+    assert_eq!(summary, wanted);
+    ResultDir::new(dir.path()).unwrap();
 }
 
 #[test]
@@ -195,6 +235,15 @@ fn directories_of_others_are_refused() {
     };
     check(&|dir| nested(dir, "global"), None);
     check(&|dir| nested(dir, "elsewhere"), foreign);
+    check(&|dir| nested(dir, "proposals"), foreign);
+    check(
+        &|dir| {
+            nested(dir, "global");
+            nested(dir, "proposals");
+            file("report.html")(dir);
+        },
+        None,
+    );
     check(
         &|dir| {
             nested(dir, "global");

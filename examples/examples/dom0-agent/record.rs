@@ -47,6 +47,8 @@ impl Record {
                 rounds: 0,
                 seconds: 0.0,
                 seed: Some(args.seed),
+                complete: true,
+                reference: None,
             },
             migrations: Vec::new(),
         })

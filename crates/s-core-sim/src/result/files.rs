@@ -4,16 +4,23 @@ use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
+use s_core_model::{ServerId, VmId};
 use s_core_token::PolicyKind;
 use serde::Serialize;
 
-use super::{MIGRATIONS_FILE, PLACEMENT_FILE, ResultError, RunResult, SUMMARY_FILE};
+use super::{
+    FIGURES_DIR, MIGRATIONS_FILE, PLACEMENT_FILE, PROPOSALS_DIR, ProposalResult, REPORT_FILE,
+    ResultError, RunResult, SUMMARY_FILE,
+};
 
 /// The beginning of the name of the directory inside the target that files are first written to.
 const STAGE: &str = ".result-";
 
 /// In the order in which they are put in place: a summary says that the others are there.
 const FILES: [&str; 3] = [PLACEMENT_FILE, MIGRATIONS_FILE, SUMMARY_FILE];
+
+/// What may stand beside results.
+const BESIDE: [&str; 3] = [PROPOSALS_DIR, REPORT_FILE, FIGURES_DIR];
 
 /// A directory that a result may be written to: it was missing, empty, or held a result.
 #[derive(Debug)]
@@ -91,6 +98,28 @@ impl ResultDir {
         })
     }
 
+    /// Writes what another strategy proposes into `proposals`, a sub-directory of its name there, in place of whatever
+    /// result was there: `placement.csv`, and `summary.json` with `strategy` for `policy`.
+    ///
+    /// # Errors
+    ///
+    /// [`ResultError::Io`] if that fails.
+    pub fn write_proposal(&self, result: &ProposalResult) -> Result<(), ResultError> {
+        let name = &result.strategy;
+        let write = |stage: &Path| {
+            fs::create_dir_all(stage.join(name))?;
+            write_proposal_files(result, &stage.join(name))
+        };
+        self.replace(write, |stage| {
+            let dir = self.path.join(PROPOSALS_DIR).join(name);
+            fs::create_dir_all(&dir)?;
+            remove_files(&dir)?;
+            [PLACEMENT_FILE, SUMMARY_FILE]
+                .iter()
+                .try_for_each(|file| fs::rename(stage.join(name).join(file), dir.join(file)))
+        })
+    }
+
     fn replace(
         &self,
         write: impl FnOnce(&Path) -> io::Result<()>,
@@ -109,20 +138,23 @@ impl ResultDir {
     }
 }
 
-/// Whether a directory is empty, or holds a result or several of them.
+/// Whether a directory is empty, or holds a result or several of them, and at most a report beside them.
 fn holds_nothing_else(dir: &Path) -> io::Result<bool> {
-    let mut only_policies = true;
+    let (mut only_ours, mut results, mut empty) = (true, 0, true);
     for entry in fs::read_dir(dir)? {
+        empty = false;
         let entry = entry?;
         let name = entry.file_name();
         // What is written to first is there when a write was interrupted.
         if name == SUMMARY_FILE || name.to_string_lossy().starts_with(STAGE) {
             return Ok(true);
         }
-        only_policies &= PolicyKind::ALL.iter().any(|kind| name == kind.name())
+        let result = PolicyKind::ALL.iter().any(|kind| name == kind.name())
             && entry.path().join(SUMMARY_FILE).is_file();
+        results += usize::from(result);
+        only_ours &= result || BESIDE.iter().any(|known| name == *known);
     }
-    Ok(only_policies)
+    Ok(empty || (only_ours && results > 0))
 }
 
 fn put_in_place(stage: &Path, dir: &Path) -> io::Result<()> {
@@ -159,15 +191,45 @@ fn remove(file: &Path) -> io::Result<()> {
     }
 }
 
-fn write_files(result: &RunResult, dir: &Path) -> io::Result<()> {
-    let open = |file| File::create(dir.join(file)).map(BufWriter::new);
-    let mut rows = open(PLACEMENT_FILE)?;
+fn open(dir: &Path, file: &str) -> io::Result<BufWriter<File>> {
+    File::create(dir.join(file)).map(BufWriter::new)
+}
+
+fn write_placement(placement: &[(VmId, ServerId)], dir: &Path) -> io::Result<()> {
+    let mut rows = open(dir, PLACEMENT_FILE)?;
     writeln!(rows, "vm,server")?;
-    for (vm, server) in &result.placement {
+    for (vm, server) in placement {
         writeln!(rows, "{vm},{server}")?;
     }
-    rows.flush()?;
-    let mut rows = open(MIGRATIONS_FILE)?;
+    rows.flush()
+}
+
+fn write_summary(summary: &impl Serialize, dir: &Path) -> io::Result<()> {
+    let mut file = open(dir, SUMMARY_FILE)?;
+    serde_json::to_writer_pretty(&mut file, summary)?;
+    writeln!(file)?;
+    file.flush()
+}
+
+fn write_proposal_files(result: &ProposalResult, dir: &Path) -> io::Result<()> {
+    write_placement(&result.placement, dir)?;
+    write_summary(
+        &ProposalFile {
+            strategy: &result.strategy,
+            initial_cost: result.initial_cost,
+            final_cost: result.final_cost,
+            moved: result.moved,
+            seconds: result.seconds,
+            seed: result.seed,
+            complete: result.complete,
+        },
+        dir,
+    )
+}
+
+fn write_files(result: &RunResult, dir: &Path) -> io::Result<()> {
+    write_placement(&result.placement, dir)?;
+    let mut rows = open(dir, MIGRATIONS_FILE)?;
     writeln!(rows, "step,vm,source,target,gain,total_cost")?;
     for row in &result.migrations {
         // `{:?}` writes a float without loss and, where that is shorter, with an exponent.
@@ -178,10 +240,19 @@ fn write_files(result: &RunResult, dir: &Path) -> io::Result<()> {
         )?;
     }
     rows.flush()?;
-    let mut summary = open(SUMMARY_FILE)?;
-    serde_json::to_writer_pretty(&mut summary, &SummaryFile::new(result))?;
-    writeln!(summary)?;
-    summary.flush()
+    write_summary(&SummaryFile::new(result), dir)
+}
+
+/// `summary.json` of a [`ProposalResult`].
+#[derive(Serialize)]
+struct ProposalFile<'a> {
+    strategy: &'a str,
+    initial_cost: f64,
+    final_cost: f64,
+    moved: usize,
+    seconds: f64,
+    seed: Option<u64>,
+    complete: bool,
 }
 
 /// `summary.json`.
@@ -195,6 +266,13 @@ struct SummaryFile {
     rounds: u64,
     seconds: f64,
     seed: Option<u64>,
+    complete: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reference_cost: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reference_seconds: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reference_moved: Option<usize>,
 }
 
 impl SummaryFile {
@@ -209,6 +287,10 @@ impl SummaryFile {
             rounds: summary.rounds,
             seconds: summary.seconds,
             seed: summary.seed,
+            complete: summary.complete,
+            reference_cost: summary.reference.map(|reference| reference.cost),
+            reference_seconds: summary.reference.map(|reference| reference.seconds),
+            reference_moved: summary.reference.map(|reference| reference.moved),
         }
     }
 }

@@ -6,7 +6,8 @@
 //! | `migrations.csv` | `step,vm,source,target,gain,total_cost`, a row per migration in their order |
 //! | `summary.json` | the [`Summary`] |
 //!
-//! Several policies' results stand side by side in sub-directories of the policies' names. Numbers are
+//! Several policies' results stand side by side in sub-directories of the policies' names, [proposals](ProposalResult) of
+//! other strategies in sub-directories of `proposals`. Numbers are
 //! written with as many digits as it takes to read back the very same number.
 //!
 //! ```
@@ -25,6 +26,8 @@
 //!         rounds: 2,
 //!         seconds: 0.01,
 //!         seed: None,
+//!         complete: true,
+//!         reference: None,
 //!     },
 //!     placement: vec![(vm, target)],
 //!     migrations: vec![MigrationRow { step: 1, vm, source, target, gain: 80.0, total_cost: 20.0 }],
@@ -51,6 +54,12 @@ pub const PLACEMENT_FILE: &str = "placement.csv";
 pub const MIGRATIONS_FILE: &str = "migrations.csv";
 /// The name of the file of the [`Summary`].
 pub const SUMMARY_FILE: &str = "summary.json";
+/// The name of the report that may stand beside results.
+pub const REPORT_FILE: &str = "report.html";
+/// The name of the directory of [`ProposalResult`]s that may stand beside results.
+pub const PROPOSALS_DIR: &str = "proposals";
+/// The name of the directory of figures that may stand beside results.
+pub const FIGURES_DIR: &str = "figures";
 
 /// What one run of one policy did.
 #[derive(Clone, Debug, PartialEq)]
@@ -80,6 +89,42 @@ pub struct Summary {
     pub seconds: f64,
     /// What random numbers began with, if there were any.
     pub seed: Option<u64>,
+    /// Whether the run came to its own end; if not, it was interrupted and this is how far it got.
+    pub complete: bool,
+    /// What it is compared with, if there is something.
+    pub reference: Option<Reference>,
+}
+
+/// What a strategy that is not a passing policy proposes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ProposalResult {
+    /// The strategy's name, which its directory has as well.
+    pub strategy: String,
+    /// The total cost (Eq. 3.1) to begin with.
+    pub initial_cost: f64,
+    /// The total cost of the proposal.
+    pub final_cost: f64,
+    /// How many VMs would have to move.
+    pub moved: usize,
+    /// CPU seconds of the strategy alone.
+    pub seconds: f64,
+    /// What random numbers began with, if there were any.
+    pub seed: Option<u64>,
+    /// Whether the strategy came to its own end.
+    pub complete: bool,
+    /// Which server would host which VM.
+    pub placement: Vec<(VmId, ServerId)>,
+}
+
+/// A reference optimum in numbers: `reference_cost`, `reference_seconds` and `reference_moved` of `summary.json`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Reference {
+    /// Its total cost (Eq. 3.1).
+    pub cost: f64,
+    /// The CPU seconds that it took.
+    pub seconds: f64,
+    /// How many VMs would have to move.
+    pub moved: usize,
 }
 
 /// A row of `migrations.csv`.

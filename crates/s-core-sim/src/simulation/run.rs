@@ -114,6 +114,8 @@ impl Outcome {
                 rounds: self.rounds,
                 seconds: self.cpu_time.as_secs_f64(),
                 seed,
+                complete: true,
+                reference: None,
             },
             placement: allocation
                 .vms()
