@@ -14,6 +14,7 @@
 //! ```
 
 pub mod cli;
+pub mod watch;
 
 use std::fmt::{self, Display};
 use std::io::IsTerminal;
