@@ -7,13 +7,11 @@
 //!
 //! // 4 racks of 2 servers with 4 VM slots each, 24 VMs scattered over them, traffic after 5.1.1.
 //! let snapshot = DataCentre {
-//!     fan_outs: vec![2, 2],
-//!     servers_per_rack: 2,
+//!     topology: "tree:2,2x2".parse()?,
 //!     vm_slots: 4,
 //!     vms: 24,
 //!     link_weights: vec![1.0, 10.0],
-//!     placement: InitialPlacement::Random,
-//!     seed: 1,
+//!     ..DataCentre::thesis(InitialPlacement::Random, 1)
 //! }
 //! .generate()?;
 //!
@@ -36,7 +34,7 @@
 //! # The types to know
 //!
 //! - [`snapshot::Snapshot`]: a data centre at one moment, read from and written to a directory.
-//! - [`DataCentre`]: makes one up, with the [`traffic`] of thesis 5.1.1.
+//! - [`DataCentre`]: makes one up, with a [`Topology`] and the [`traffic`] of thesis 5.1.1.
 //! - [`Simulation`]: passes the token hop by hop; every [`Hop`] says what was decided and why.
 //! - [`fault_world`]: real nodes in a world where everything goes wrong, with the protocol's invariants checked.
 //! - [`result::RunResult`] and [`result::ResultDir`]: what a run leaves behind, as files.
@@ -55,15 +53,17 @@ pub mod result;
 mod simulation;
 pub mod snapshot;
 mod strategy;
+mod topology;
 pub mod traffic;
 
-pub use data_centre::{DataCentre, GenerateError, InitialPlacement, THESIS_LINK_WEIGHTS};
+pub use data_centre::{DataCentre, GenerateError, InitialPlacement};
 pub use link_load::link_loads;
 pub use simulation::{
     Decision, Ended, Hop, Migration, Outcome, Rules, RunLimits, Simulation, SimulationError,
     WhyStayed,
 };
 pub use strategy::{Instance, Proposal, Strategy, StrategyError, Watch};
+pub use topology::{THESIS_LINK_WEIGHTS, Topology, TopologyError};
 
 /// Runs the README's example with the tests.
 #[cfg(doctest)]

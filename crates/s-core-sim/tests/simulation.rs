@@ -15,13 +15,11 @@ use s_core_topology::CanonicalTree;
 
 fn data_centre(vms: u32, placement: InitialPlacement) -> DataCentre {
     DataCentre {
-        fan_outs: vec![2, 2, 4],
-        servers_per_rack: 4,
+        topology: "tree:2,2,4x4".parse().unwrap(),
         vm_slots: 4,
         vms,
         link_weights: vec![1.0, 3.0, 20.0],
-        placement,
-        seed: 11,
+        ..DataCentre::thesis(placement, 11)
     }
 }
 

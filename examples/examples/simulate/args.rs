@@ -8,7 +8,7 @@ use s_core_examples::Failure;
 use s_core_examples::cli::{PolicyArg, TargetChoiceArg, at_least_one, count, whole_number};
 use s_core_model::MigrationCost;
 use s_core_sim::snapshot::{Snapshot, VMS_FILE};
-use s_core_sim::{DataCentre, GenerateError, InitialPlacement, Rules, THESIS_LINK_WEIGHTS};
+use s_core_sim::{DataCentre, GenerateError, InitialPlacement, Rules, Topology};
 
 /// Runs S-CORE's token over a data centre until nothing more is to be gained, and compares the policies.
 ///
@@ -154,7 +154,7 @@ fn usage(error: &GenerateError) -> Failure {
             );
             ("--vms", why)
         }
-        GenerateError::TooLarge => (
+        GenerateError::TooLarge | GenerateError::Traffic(_) => (
             "--fan-out, --servers-per-rack, --vm-slots, --vms",
             error.to_string(),
         ),
@@ -185,31 +185,29 @@ impl Args {
         if let Some(dir) = &self.snapshot {
             return read(dir);
         }
-        let data_centre = DataCentre {
+        let topology = Topology::Tree {
             fan_outs: self.fan_out.clone(),
             servers_per_rack: self.servers_per_rack,
+        };
+        let placement = match self.placement {
+            PlacementArg::Random => InitialPlacement::Random,
+            PlacementArg::RackLocal => InitialPlacement::RackLocal,
+        };
+        let data_centre = DataCentre {
+            link_weights: self.link_weights(&topology)?,
+            topology,
             vm_slots: self.vm_slots,
             vms: self.vms.unwrap_or_else(|| self.four_fifths()),
-            link_weights: self.link_weights()?,
-            placement: match self.placement {
-                PlacementArg::Random => InitialPlacement::Random,
-                PlacementArg::RackLocal => InitialPlacement::RackLocal,
-            },
-            seed: self.seed,
+            ..DataCentre::thesis(placement, self.seed)
         };
         data_centre.generate().map_err(|error| usage(&error))
     }
 
-    fn link_weights(&self) -> Result<Vec<f64>, Failure> {
-        match &self.link_weights {
-            Some(weights) => Ok(weights.clone()),
-            None => THESIS_LINK_WEIGHTS
-                .get(..self.fan_out.len())
-                .map(<[f64]>::to_vec)
-                .ok_or_else(|| {
-                    Failure::usage("--fan-out has more than 4 levels; give --link-weights as well")
-                }),
-        }
+    fn link_weights(&self, topology: &Topology) -> Result<Vec<f64>, Failure> {
+        let weights = (self.link_weights.as_deref()).or_else(|| topology.link_weights());
+        weights.map(<[f64]>::to_vec).ok_or_else(|| {
+            Failure::usage("--fan-out has more than 4 levels; give --link-weights as well")
+        })
     }
 
     /// Four for every five VM slots, but at least one; too many where the slots are too many to be made up.

@@ -1,11 +1,12 @@
 //! Making a consistent snapshot of its parts.
 
 use s_core_model::{
-    Allocation, AllocationError, Capacity, Levels, LinkWeights, TrafficMatrix, VmIndex,
+    Allocation, AllocationError, Capacity, Levels, LinkWeights, Placement, TrafficMatrix, VmIndex,
 };
 use s_core_topology::LocationTable;
 
 use super::error::{Problem, SnapshotError};
+use super::names::Names;
 use super::{
     DATA_CENTRE_FILE, SERVERS_FILE, ServerEntry, Settings, Snapshot, TRAFFIC_FILE, TrafficEntry,
     VMS_FILE, VmEntry,
@@ -55,8 +56,8 @@ impl Fault {
 pub(super) fn build(
     settings: Settings,
     servers: Vec<ServerEntry>,
-    vms: Vec<VmEntry>,
-    traffic: &[TrafficEntry],
+    vms: impl IntoIterator<Item = VmEntry>,
+    traffic: impl IntoIterator<Item = TrafficEntry>,
 ) -> Result<Snapshot, Fault> {
     let weights = check_settings(&settings)?;
     let locations = LocationTable::new(servers.iter().map(|s| (s.server, &s.location)))
@@ -70,13 +71,13 @@ pub(super) fn build(
     let mut servers = servers;
     servers.sort_unstable_by_key(|entry| entry.server);
     let capacities: Vec<_> = servers.iter().map(|entry| entry.capacity).collect();
-    check_vms(&vms, &locations, capacities.clone())?;
+    let (placements, names) = check_vms(vms, &locations, capacities.clone())?;
     let rooms = servers.iter().map(|entry| (entry.server, entry.capacity));
-    let allocation = Allocation::new(rooms, vms.iter().map(|entry| entry.placement))
-        .map_err(|error| Fault::new(Place::Vm(None), error))?;
+    let allocation =
+        Allocation::new(rooms, placements).map_err(|error| Fault::new(Place::Vm(None), error))?;
     Ok(Snapshot {
         traffic: traffic_matrix(&allocation, traffic)?,
-        names: names(vms),
+        names,
         settings,
         weights,
         locations,
@@ -102,57 +103,70 @@ fn check_settings(settings: &Settings) -> Result<LinkWeights, Fault> {
 }
 
 /// Finds the first row of `vms.csv` that is wrong, in the order of rows: `free` is what each server has room for.
+/// If none is, gives the names in the order of VM indices, which is that of VM ids.
 fn check_vms(
-    vms: &[VmEntry],
+    vms: impl IntoIterator<Item = VmEntry>,
     locations: &LocationTable,
     mut free: Vec<Capacity>,
-) -> Result<(), Fault> {
-    for (row, VmEntry { placement, name }) in vms.iter().enumerate() {
-        let place = Place::Vm(Some(row));
-        let (vm, server) = (placement.vm, placement.server);
-        let index = locations
-            .index_of(server)
-            .ok_or_else(|| Fault::new(place, AllocationError::UnknownServer { vm, server }))?;
-        let free = &mut free[index.usize()];
-        if !free.admits(placement.memory_mib) {
-            let error = AllocationError::OverCapacity {
-                server,
-                vm,
-                memory_mib: placement.memory_mib,
-                free: *free,
-            };
-            return Err(Fault::new(place, error));
+) -> Result<(Vec<Placement>, Names), Fault> {
+    let mut placements = Vec::new();
+    let mut names = Names::default();
+    for (row, VmEntry { placement, name }) in vms.into_iter().enumerate() {
+        let fault = |problem: Problem| Fault::new(Place::Vm(Some(row)), problem);
+        take_room(placement, locations, &mut free).map_err(|error| fault(error.into()))?;
+        let name = name.trim();
+        if name.contains(char::is_control) {
+            return Err(fault(Problem::Name(placement.vm)));
         }
-        free.vm_slots -= 1;
-        free.memory_mib -= u64::from(placement.memory_mib);
-        if name.trim().contains(char::is_control) {
-            return Err(Fault::new(place, Problem::Name(vm)));
-        }
+        placements.push(placement);
+        names.push(name);
     }
-    let mut rows: Vec<_> = (0..vms.len()).collect();
-    rows.sort_unstable_by_key(|row| (vms[*row].placement.vm, *row));
-    let vm = |row: usize| vms[row].placement.vm;
+    let vm = |row: usize| placements[row].vm;
+    let mut rows: Vec<_> = (0..placements.len()).collect();
+    rows.sort_unstable_by_key(|row| (vm(*row), *row));
     match rows.windows(2).find(|pair| vm(pair[0]) == vm(pair[1])) {
         Some(twice) => {
             let error = AllocationError::DuplicateVm(vm(twice[1]));
             Err(Fault::new(Place::Vm(Some(twice[1])), error))
         }
-        None => Ok(()),
+        None => Ok((placements, names.reordered(&rows))),
     }
 }
 
-/// Names in the order of VM indices, which is that of VM ids.
-fn names(mut vms: Vec<VmEntry>) -> Vec<Box<str>> {
-    vms.sort_unstable_by_key(|entry| entry.placement.vm);
-    vms.iter().map(|entry| entry.name.trim().into()).collect()
+fn take_room(
+    placement: Placement,
+    locations: &LocationTable,
+    free: &mut [Capacity],
+) -> Result<(), AllocationError> {
+    let Placement {
+        vm,
+        server,
+        memory_mib,
+    } = placement;
+    let index = locations
+        .index_of(server)
+        .ok_or(AllocationError::UnknownServer { vm, server })?;
+    let free = &mut free[index.usize()];
+    if !free.admits(memory_mib) {
+        return Err(AllocationError::OverCapacity {
+            server,
+            vm,
+            memory_mib,
+            free: *free,
+        });
+    }
+    free.vm_slots -= 1;
+    free.memory_mib -= u64::from(memory_mib);
+    Ok(())
 }
 
 fn traffic_matrix(
     allocation: &Allocation,
-    traffic: &[TrafficEntry],
+    traffic: impl IntoIterator<Item = TrafficEntry>,
 ) -> Result<TrafficMatrix, Fault> {
-    let mut pairs = Vec::with_capacity(traffic.len());
-    for (row, entry) in traffic.iter().enumerate() {
+    let traffic = traffic.into_iter();
+    let mut pairs = Vec::with_capacity(traffic.size_hint().0);
+    for (row, entry) in traffic.enumerate() {
         let fault = |problem| Fault::new(Place::Traffic(Some(row)), problem);
         let index = |vm| -> Result<VmIndex, Fault> {
             allocation

@@ -34,6 +34,7 @@
 
 mod build;
 mod error;
+mod names;
 mod read;
 mod settings;
 mod table;
@@ -48,6 +49,7 @@ use s_core_model::{
 use s_core_topology::LocationTable;
 
 pub use error::{Problem, SnapshotError};
+use names::Names;
 pub use settings::{Limits, Settings};
 
 /// The name of the file of [`Settings`].
@@ -101,12 +103,12 @@ pub struct Snapshot {
     locations: LocationTable,
     capacities: Vec<Capacity>,
     allocation: Allocation,
-    names: Vec<Box<str>>,
+    names: Names,
     traffic: TrafficMatrix,
 }
 
 impl Snapshot {
-    /// A snapshot of these parts, rows in any order.
+    /// A snapshot of these parts, rows in any order. Each VM and pair is asked for once.
     ///
     /// # Errors
     ///
@@ -115,10 +117,10 @@ impl Snapshot {
     pub fn new(
         settings: Settings,
         servers: Vec<ServerEntry>,
-        vms: Vec<VmEntry>,
-        traffic: Vec<TrafficEntry>,
+        vms: impl IntoIterator<Item = VmEntry>,
+        traffic: impl IntoIterator<Item = TrafficEntry>,
     ) -> Result<Self, SnapshotError> {
-        build::build(settings, servers, vms, &traffic).map_err(build::Fault::without_line)
+        build::build(settings, servers, vms, traffic).map_err(build::Fault::without_line)
     }
 
     /// Reads a snapshot directory.
@@ -191,7 +193,7 @@ impl Snapshot {
     ///
     /// If the index is not of this snapshot.
     pub fn name(&self, vm: VmIndex) -> &str {
-        &self.names[vm.usize()]
+        self.names.get(vm.usize())
     }
 
     /// λ for all pairs. Its VM indices are those of the [allocation](Self::allocation).

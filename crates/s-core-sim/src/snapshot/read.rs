@@ -32,7 +32,7 @@ pub(super) fn read(dir: &Path) -> Result<Snapshot, SnapshotError> {
     let (vms_file, vms) = Table::read(dir.join(VMS_FILE), columns, vm)?;
     let columns = ["vm_a", "vm_b", "bytes_per_second"];
     let (traffic_file, traffic) = Table::read(dir.join(TRAFFIC_FILE), columns, pair)?;
-    build(settings, servers, vms, &traffic).map_err(|fault| match fault.place {
+    build(settings, servers, vms, traffic).map_err(|fault| match fault.place {
         Place::Settings(key) => settings_file.error(key, fault.problem),
         Place::Server(row) => servers_file.error(row, fault.problem),
         Place::Vm(row) => vms_file.error(row, fault.problem),
