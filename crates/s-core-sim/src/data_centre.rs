@@ -115,7 +115,7 @@ impl DataCentre {
             vm_b: vm_id(flow.b.get()),
             rate: self.pattern.rate(flow),
         };
-        Ok(Snapshot::new(
+        Ok(Snapshot::from_rows(
             Settings::new(self.link_weights.as_slice()),
             (0..servers).map(server).collect(),
             (0..).zip(hosts).map(vm),

@@ -108,13 +108,23 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
-    /// A snapshot of these parts, rows in any order. Each VM and pair is asked for once.
+    /// A snapshot of these parts, rows in any order.
     ///
     /// # Errors
     ///
     /// [`SnapshotError`] if the parts contradict each other. It names the file that the part would be
     /// in, without a line.
     pub fn new(
+        settings: Settings,
+        servers: Vec<ServerEntry>,
+        vms: Vec<VmEntry>,
+        traffic: Vec<TrafficEntry>,
+    ) -> Result<Self, SnapshotError> {
+        Self::from_rows(settings, servers, vms, traffic)
+    }
+
+    /// As [`new`](Self::new), with rows that are made one by one: a million VMs need not be held twice.
+    pub(crate) fn from_rows(
         settings: Settings,
         servers: Vec<ServerEntry>,
         vms: impl IntoIterator<Item = VmEntry>,
