@@ -61,7 +61,7 @@ pub use data_centre::{DataCentre, GenerateError, InitialPlacement, THESIS_LINK_W
 pub use link_load::link_loads;
 pub use simulation::{
     Decision, Ended, Hop, Migration, Outcome, Rules, RunLimits, Simulation, SimulationError,
-    WhyStayed,
+    Timing, WhyStayed,
 };
 pub use strategy::{Instance, Proposal, Strategy, StrategyError, Watch};
 
