@@ -11,7 +11,7 @@ use super::{Token, Visit};
 use crate::Statistic;
 
 /// How many stretches of an order the index lists one after the other.
-const STRETCHES: usize = 32;
+const STRETCHES: usize = 16;
 
 /// The fewest keys of a stretch.
 const LEAST_STRETCH: usize = 64;
@@ -79,12 +79,20 @@ impl Window {
         read.clear();
         read.reserve_exact(2 * size);
         let mut until: Option<Key> = None;
-        for position in 0..token.len() {
+        // Levels are read first, as most slots differ in theirs.
+        let mut levels = (after.level, Reverse(Level::ZERO));
+        for (position, level) in token.levels.iter().enumerate() {
+            let level = Reverse(*level);
+            if level < levels.0 || level > levels.1 {
+                continue;
+            }
             let key = token.key(order, position);
             if key > after && until.is_none_or(|until| key < until) {
                 if read.len() == 2 * size {
-                    until = Some(keep_least(&mut read, size));
-                    if until.is_some_and(|until| key > until) {
+                    let greatest = keep_least(&mut read, size);
+                    levels.1 = greatest.level;
+                    until = Some(greatest);
+                    if key > greatest {
                         continue;
                     }
                 }
@@ -220,9 +228,7 @@ impl Token {
         }
         let next = index.window(order).and_then(|window| {
             loop {
-                let next = window.next_after(cursor, |key| {
-                    self.key(order, key.position as usize) == *key
-                });
+                let next = window.next_after(cursor, |key| self.is_current(order, key));
                 match window.until {
                     Some(until) if next.is_none() => {
                         let buffer = core::mem::take(&mut window.read);
@@ -234,6 +240,16 @@ impl Token {
         });
         self.index = index;
         next.map(|key| key.position as usize)
+    }
+
+    /// Whether the slot at a key's position still has this key; its id is the same as long as there is a window.
+    fn is_current(&self, order: VisitOrder, key: &Key) -> bool {
+        let position = key.position as usize;
+        key.level.0 == self.levels[position]
+            && match order {
+                VisitOrder::Level => true,
+                VisitOrder::LevelThenStatistic => key.statistic.0 == self.statistic(position),
+            }
     }
 
     fn cursor(&self, order: VisitOrder) -> Key {
@@ -323,8 +339,8 @@ mod tests {
         let Index::Built(window) = &token.index else {
             panic!("searched more than once");
         };
-        assert_eq!(window.read.capacity(), SLOTS / 16);
-        assert!(window.changed.len() <= SLOTS / 32);
+        assert_eq!(window.read.capacity(), SLOTS / 8);
+        assert!(window.changed.len() <= SLOTS / 16);
         assert_eq!(size_of::<Key>(), 16);
         assert_eq!(token.level(token.holder()), Level::new(255));
     }
