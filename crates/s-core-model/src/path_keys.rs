@@ -95,7 +95,8 @@ impl Digits {
         for server in 0..self.keys.len() as u32 {
             groups.push(group(server)?);
         }
-        let place = |branch: &[u32], server: u32| (branch[server as usize], groups[server as usize]);
+        let place =
+            |branch: &[u32], server: u32| (branch[server as usize], groups[server as usize]);
         self.order
             .sort_unstable_by_key(|server| place(&self.branch, *server));
         let mut digits = alloc::vec![0; self.keys.len()];

@@ -139,7 +139,8 @@ impl Evaluation {
             };
             why = NoTarget::NoRoom;
             let better = best.is_none_or(|best| {
-                (gain.total_cmp(&best.gain)).then(candidate.pair_cost.total_cmp(&best.pair_cost))
+                (gain.total_cmp(&best.gain))
+                    .then(candidate.pair_cost.total_cmp(&best.pair_cost))
                     .is_gt()
             });
             if room && better {

@@ -65,7 +65,9 @@ pub enum SimulationError {
     #[error("the least gain {0} is not a finite number from 0 up")]
     MinGain(f64),
     /// Traffic is to change as time passes, and no time passes.
-    #[error("traffic cannot change over time when a hop takes none; give a timing with a hop above 0")]
+    #[error(
+        "traffic cannot change over time when a hop takes none; give a timing with a hop above 0"
+    )]
     NoTime,
     /// The VMs do not make a token.
     #[error(transparent)]

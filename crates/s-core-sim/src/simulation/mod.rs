@@ -1,30 +1,38 @@
 //! The token in one process.
 
+mod dynamic;
 mod error;
 mod hop;
 mod marks;
+mod mean_cost;
 mod run;
 mod seats;
+mod series;
+mod stability;
+mod strategy;
 mod timing;
 mod visit;
 
 use std::borrow::Cow;
 use std::time::Duration;
 
-use s_core_model::{
-    Allocation, CostModel, Levels, RunningCost, TrafficMatrix,
-};
+use s_core_model::{Allocation, CostModel, Levels, RunningCost, TrafficMatrix};
 use s_core_proto::Evaluation;
 use s_core_token::{Limits, Mark, PassingPolicy, PolicyKind, Statistic, Token, VisitReport};
 
+pub use dynamic::Windows;
 pub use error::SimulationError;
 pub(crate) use error::check_parts;
 use error::{check_rules, check_traffic};
 pub use hop::{Decision, Hop, Migration, WhyStayed};
 use marks::Marks;
+pub use mean_cost::MigrationThreshold;
 pub use run::{Ended, Outcome, RunLimits};
 pub use s_core_proto::Rules;
 use seats::Seats;
+pub use series::{Sample, Series};
+pub use stability::Stability;
+pub use strategy::TokenStrategy;
 pub use timing::Timing;
 
 /// A data centre whose VMs hold the token one after the other, as chapter 5 simulates it.

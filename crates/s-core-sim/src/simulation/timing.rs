@@ -46,8 +46,8 @@ impl Timing {
     pub fn of_hop(&self, peers: usize, asked: u32, migrates: bool) -> Duration {
         let count = u32::try_from(peers).unwrap_or(u32::MAX);
         let probes = asked.saturating_add(u32::from(peers > 0));
-        let work = (self.per_peer.saturating_mul(count))
-            .saturating_add(self.probe.saturating_mul(probes));
+        let work =
+            (self.per_peer.saturating_mul(count)).saturating_add(self.probe.saturating_mul(probes));
         let migration = if migrates {
             self.migration
         } else {

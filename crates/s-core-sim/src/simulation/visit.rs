@@ -55,7 +55,10 @@ impl<L: Levels> Simulation<'_, L> {
         } else {
             (self.evaluation).choose(model, source, peers, rules, has_room)
         };
-        (target.map(|target| (target.server, target.gain)), asked.get())
+        (
+            target.map(|target| (target.server, target.gain)),
+            asked.get(),
+        )
     }
 
     fn migrate(

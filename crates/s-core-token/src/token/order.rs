@@ -223,7 +223,10 @@ impl Token {
                 .map(|key| key.position as usize);
         }
         let mut index = core::mem::take(&mut self.index);
-        if !index.window(order).is_some_and(|window| window.after <= cursor) {
+        if index
+            .window(order)
+            .is_none_or(|window| window.after > cursor)
+        {
             index = Index::Built(Window::read(self, order, cursor, Vec::new()));
         }
         let next = index.window(order).and_then(|window| {
