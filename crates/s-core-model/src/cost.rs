@@ -2,13 +2,16 @@
 
 use alloc::vec::Vec;
 
-use crate::{Allocation, Level, Levels, LinkWeights, Rate, ServerIndex, TrafficMatrix, VmIndex};
+use crate::path_keys::PathKeys;
+use crate::{
+    Allocation, HostLoads, Level, Levels, LinkWeights, Rate, ServerIndex, TrafficMatrix, VmIndex,
+};
 
 /// How many servers' loads are worth grouping before candidates are compared with them.
 ///
 /// Below it, comparing each candidate with each host is faster; above it that would be quadratic
 /// in the number of hosts that a VM's peers are spread over.
-const GROUPING_PAYS_FROM: usize = 64;
+pub(crate) const GROUPING_PAYS_FROM: usize = 64;
 
 /// Relative size below which a difference of two costs is rounding, not gain.
 ///
@@ -35,14 +38,18 @@ const ROUNDING: f64 = 1e-12;
 /// assert_eq!(model.pair_cost(Rate::new(100.0)?, x, x), 0.0);
 /// # Ok::<(), Box<dyn core::error::Error>>(())
 /// ```
+///
+/// Where the topology is a hierarchy, the model keeps 4 bytes per server, from which it finds levels faster than
+/// the topology does.
 #[derive(Clone, Debug)]
 pub struct CostModel<L> {
     weights: LinkWeights,
     levels: L,
+    path_keys: Option<PathKeys>,
 }
 
 impl<L: Levels> CostModel<L> {
-    /// A cost model of these weights and levels.
+    /// A cost model of these weights and levels. O(levels × servers × log servers).
     ///
     /// # Errors
     ///
@@ -54,7 +61,11 @@ impl<L: Levels> CostModel<L> {
                 levels: levels.max_level(),
             });
         }
-        Ok(Self { weights, levels })
+        Ok(Self {
+            path_keys: PathKeys::new(&levels, &weights),
+            weights,
+            levels,
+        })
     }
 
     /// The link weights.
@@ -67,13 +78,28 @@ impl<L: Levels> CostModel<L> {
         &self.levels
     }
 
-    /// The cost of the path between two servers, per byte per second: Σ c_i up to their level.
+    pub(crate) fn path_keys(&self) -> Option<&PathKeys> {
+        self.path_keys.as_ref()
+    }
+
+    /// ℓ of two servers, as [`levels`](Self::levels) has it.
     ///
     /// # Panics
     ///
     /// If a server is not part of the data centre, here and in every method that takes one.
+    pub fn level(&self, a: ServerIndex, b: ServerIndex) -> Level {
+        match &self.path_keys {
+            Some(keys) => keys.level(keys.distance(a, b)),
+            None => self.levels.level(a, b),
+        }
+    }
+
+    /// The cost of the path between two servers, per byte per second: Σ c_i up to their level.
     pub fn path_cost(&self, a: ServerIndex, b: ServerIndex) -> f64 {
-        self.weights.path_cost(self.levels.level(a, b))
+        match &self.path_keys {
+            Some(keys) => keys.path_cost(keys.distance(a, b)),
+            None => self.weights.path_cost(self.levels.level(a, b)),
+        }
     }
 
     /// One term of Eq. 3.1: the cost of `rate` between VMs on servers `a` and `b`.
@@ -128,7 +154,7 @@ impl<L: Levels> CostModel<L> {
     pub fn cost_at(&self, loads: &HostLoads, at: ServerIndex) -> f64 {
         loads
             .iter()
-            .map(|(host, rate)| self.pair_cost(rate, at, host))
+            .map(|load| self.pair_cost(load.rate, at, load.server))
             .sum()
     }
 
@@ -160,7 +186,7 @@ impl<L: Levels> CostModel<L> {
             groups.extend(
                 loads
                     .iter()
-                    .map(|(host, rate)| (group(host, below), rate.bytes_per_second())),
+                    .map(|load| (group(load.server, below), load.rate.bytes_per_second())),
             );
             groups.sort_by_key(|(group, _)| *group);
             groups.dedup_by(|next, first| {
@@ -207,57 +233,6 @@ pub fn gain(cost_before: f64, cost_after: f64) -> f64 {
         return 0.0;
     }
     2.0 * difference
-}
-
-/// One VM's traffic, added up by the server that hosts the peers, ascending by server.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct HostLoads {
-    loads: Vec<(ServerIndex, Rate)>,
-}
-
-impl HostLoads {
-    /// No traffic at all.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Replaces the contents by these peers' hosts and rates; keeps the allocation. O(n log n).
-    pub fn refill(&mut self, peers: impl IntoIterator<Item = (ServerIndex, Rate)>) {
-        self.loads.clear();
-        self.loads.extend(peers);
-        // Stable, so that rates add up in the order of the peers on every machine.
-        self.loads.sort_by_key(|(host, _)| *host);
-        self.loads.dedup_by(|next, first| {
-            let same = next.0 == first.0;
-            if same {
-                first.1 = first.1 + next.1;
-            }
-            same
-        });
-    }
-
-    /// How many servers host at least one peer.
-    pub fn len(&self) -> usize {
-        self.loads.len()
-    }
-
-    /// Whether no server hosts a peer.
-    pub fn is_empty(&self) -> bool {
-        self.loads.is_empty()
-    }
-
-    /// The servers that host peers, ascending, with the rate to all peers there.
-    pub fn iter(&self) -> impl ExactSizeIterator<Item = (ServerIndex, Rate)> + '_ {
-        self.loads.iter().copied()
-    }
-}
-
-impl FromIterator<(ServerIndex, Rate)> for HostLoads {
-    fn from_iter<I: IntoIterator<Item = (ServerIndex, Rate)>>(peers: I) -> Self {
-        let mut loads = Self::new();
-        loads.refill(peers);
-        loads
-    }
 }
 
 /// A sum of costs kept up over many additions and subtractions without drifting (Neumaier's summation).

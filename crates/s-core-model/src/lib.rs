@@ -65,14 +65,19 @@ extern crate std;
 
 mod allocation;
 mod cost;
+mod gain_limits;
+mod host_loads;
 mod ids;
 mod level;
+mod path_keys;
 mod rate;
 mod traffic;
 mod weights;
 
 pub use allocation::{Allocation, AllocationError, Capacity, Placement};
-pub use cost::{CostModel, HostLoads, RunningCost, TooFewWeights, gain};
+pub use cost::{CostModel, RunningCost, TooFewWeights, gain};
+pub use gain_limits::{Distances, GainLimits};
+pub use host_loads::{HostLoad, HostLoads};
 pub use ids::{ServerId, ServerIndex, VmId, VmIndex};
 pub use level::{Level, Levels};
 pub use rate::{InvalidRate, Rate};

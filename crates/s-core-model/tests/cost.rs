@@ -232,7 +232,7 @@ fn servers_of_one_rack_cost_the_same() {
         let load = |host, rate| (ServerIndex::new(host), Rate::new(rate).unwrap());
         let far = (20..100).map(|n| load(n * 4, f64::from(1 + (n * seed) % 99) + 0.1));
         let loads: HostLoads = far.chain([load(0, 0.6e9), load(1, 0.5e9)]).collect();
-        let candidates: Vec<_> = loads.iter().map(|(host, _)| host).collect();
+        let candidates: Vec<_> = loads.iter().map(|load| load.server).collect();
         let mut costs = Vec::new();
         model.costs_at(&loads, &candidates, &mut costs);
         assert_eq!(s_core_model::gain(costs[0], costs[1]), 0.0, "seed {seed}");

@@ -86,7 +86,7 @@ mod node;
 mod time;
 pub mod wire;
 
-pub use decision::{Candidate, Evaluation, TargetChoice, UnknownTargetChoice};
+pub use decision::{Candidate, Evaluation, NoTarget, Rules, TargetChoice, UnknownTargetChoice};
 pub use message::{Arrival, CapacityAnswer, Demand, Message, QueryId, TokenVerdict};
 #[cfg(feature = "mutations")]
 pub use mutation::Mutation;

@@ -66,10 +66,6 @@ proptest! {
         let offered: Vec<u32> =
             evaluation.worthwhile(threshold, choice).iter().map(|c| c.server.get()).collect();
         prop_assert_eq!(offered, plainly(levels, source, &peers, threshold, choice));
-        let load: u32 = peers.iter().map(|(_, bytes)| bytes).sum();
-        prop_assert_eq!(evaluation.load().bytes_per_second(), f64::from(load));
-        let dearest = peers.iter().map(|(server, bytes)| 2.0 * f64::from(*bytes) * path(levels, source, *server));
-        prop_assert_eq!(evaluation.greatest_pair_reduction(), dearest.fold(0.0, f64::max));
         // What was evaluated before leaves no trace.
         evaluation.evaluate(&model, ServerIndex::new(source), []);
         prop_assert!(evaluation.candidates().is_empty());

@@ -41,8 +41,8 @@
 //!
 //! # What it does not do
 //!
-//! A [`Simulation`] has no notion of time, of packets or of a migration's duration: traffic stays as it is, and a
-//! migration happens at once. Nothing here decides: [`s_core_proto::Evaluation`] does, as on a real host.
+//! A [`Simulation`] has no notion of packets. Time passes as a [`Timing`] says, and changes no decision; traffic
+//! is what it is told to be. Nothing here decides: [`s_core_proto::Evaluation`] does, as on a real host.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod cpu_time;
@@ -59,8 +59,8 @@ pub mod traffic;
 pub use data_centre::{DataCentre, GenerateError, InitialPlacement};
 pub use link_load::link_loads;
 pub use simulation::{
-    Decision, Ended, Hop, Migration, Outcome, Rules, RunLimits, Simulation, SimulationError,
-    WhyStayed,
+    Decision, Ended, Hop, Migration, MigrationThreshold, Outcome, Rules, RunLimits, Sample, Series,
+    Simulation, SimulationError, Stability, Timing, TokenStrategy, WhyStayed, Windows,
 };
 pub use strategy::{Instance, Proposal, Strategy, StrategyError, Watch};
 pub use topology::{THESIS_LINK_WEIGHTS, Topology, TopologyError};

@@ -1,6 +1,9 @@
 //! What happens while one VM holds the token.
 
+use std::time::Duration;
+
 use s_core_model::{ServerIndex, VmIndex};
+use s_core_proto::NoTarget;
 
 /// One VM's turn.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -13,6 +16,11 @@ pub struct Hop {
     pub total_cost: f64,
     /// Whether a round of the policy began with this hop.
     pub new_round: bool,
+    /// Whether a round of the policy ended with this hop.
+    pub round_ended: bool,
+    /// The simulated time from the token's beginning until the next VM has it; zero without a
+    /// [`Timing`](super::Timing).
+    pub elapsed: Duration,
 }
 
 /// What a VM decided when it held the token.
@@ -25,13 +33,7 @@ pub enum Decision {
 }
 
 /// Why a VM stayed where it was.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum WhyStayed {
-    /// No other server's gain exceeds the migration cost and reaches the least gain.
-    NoGain,
-    /// Every server that is worth a migration is full.
-    NoRoom,
-}
+pub type WhyStayed = NoTarget;
 
 /// A migration.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use s_core_model::{Allocation, Levels};
 use s_core_token::PolicyKind;
 
-use super::{Decision, Migration, Simulation};
+use super::{Decision, Hop, Migration, Simulation};
 use crate::cpu_time;
 use crate::result::{MigrationRow, RunResult, Summary};
 
@@ -52,33 +52,80 @@ impl<L: Levels> Simulation<'_, L> {
     /// Runs the token until a whole round has passed without a migration, in the strict sense of
     /// [`is_settled`](Self::is_settled), or a limit is reached. Hops before the call count as well.
     pub fn run_until_settled(&mut self, limits: RunLimits) -> Outcome {
-        let ((ended, migrations), cpu_time) = cpu_time::measure(|| self.run(limits));
+        self.run_observed(limits, |_| {})
+    }
+
+    /// The same, and shows every hop to `observe`, whose time counts as CPU time of the run.
+    ///
+    /// ```
+    /// # use s_core_sim::{DataCentre, InitialPlacement, RunLimits, Rules, Series, Simulation, Timing};
+    /// # use s_core_token::PolicyKind;
+    /// # let snapshot = DataCentre { vms: 500, ..DataCentre::thesis(InitialPlacement::Random, 1) }.generate()?;
+    /// # let (model, policy) = (snapshot.cost_model(), PolicyKind::RoundRobin.build());
+    /// # let allocation = snapshot.allocation().clone();
+    /// let mut simulation = Simulation::new(&model, snapshot.traffic(), allocation, &*policy, Rules::default())?
+    ///     .with_timing(Timing::thesis());
+    /// let mut series = Series::new(simulation.total_cost(), 1000);
+    /// simulation.run_observed(RunLimits::default(), |hop| series.observe(hop));
+    /// let samples = series.samples(); // cost over hops, and over seconds
+    /// assert_eq!(samples[0].hops, 0);
+    /// assert!(samples[500].cost < samples[0].cost && samples[500].elapsed > samples[0].elapsed);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn run_observed(&mut self, limits: RunLimits, mut observe: impl FnMut(&Hop)) -> Outcome {
+        let (outcome, ended) = self.run_while(limits, |_, hop| {
+            observe(hop);
+            true
+        });
         Outcome {
-            ended,
+            ended: ended.expect("the observer does not end it"),
+            ..outcome
+        }
+    }
+
+    /// Runs on as long as `goes_on` says so after a hop; if it is this that ends the run, no reason is returned
+    /// and the one in the outcome means nothing.
+    pub(super) fn run_while(
+        &mut self,
+        limits: RunLimits,
+        goes_on: impl FnMut(&Self, &Hop) -> bool,
+    ) -> (Outcome, Option<Ended>) {
+        let ((ended, migrations), cpu_time) = cpu_time::measure(|| self.run(limits, goes_on));
+        let outcome = Outcome {
+            ended: ended.unwrap_or(Ended::Settled),
             initial_cost: self.initial_cost,
             final_cost: self.cost.get(),
             migrations,
             token_hops: self.hops,
             rounds: self.rounds,
             cpu_time,
-        }
+        };
+        (outcome, ended)
     }
 
-    fn run(&mut self, limits: RunLimits) -> (Ended, Vec<Migration>) {
+    fn run(
+        &mut self,
+        limits: RunLimits,
+        mut goes_on: impl FnMut(&Self, &Hop) -> bool,
+    ) -> (Option<Ended>, Vec<Migration>) {
         let reached = |count, limit: Option<u64>| limit.is_some_and(|limit| count >= limit);
         let mut migrations = Vec::new();
         let ended = loop {
             if self.is_settled() {
-                break Ended::Settled;
+                break Some(Ended::Settled);
             }
             if reached(self.migrations, limits.max_migrations) {
-                break Ended::MigrationLimit;
+                break Some(Ended::MigrationLimit);
             }
             if self.round_begins && reached(self.rounds, limits.max_rounds) {
-                break Ended::RoundLimit;
+                break Some(Ended::RoundLimit);
             }
-            if let Decision::Migrated(migration) = self.step().decision {
+            let hop = self.step();
+            if let Decision::Migrated(migration) = hop.decision {
                 migrations.push(migration);
+            }
+            if !goes_on(self, &hop) {
+                break None;
             }
         };
         (ended, migrations)

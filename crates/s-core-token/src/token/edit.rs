@@ -83,7 +83,7 @@ impl Token {
             SlotKind::Basic => {}
             SlotKind::Extended => self.statistics.insert(position, Statistic::ZERO),
         }
-        self.index.replace(None, self.indexed_key(position));
+        self.index.forget();
         if position <= self.holder {
             self.holder += 1;
         }
@@ -101,7 +101,7 @@ impl Token {
         if position == self.holder {
             return Err(SlotsError::Holder(id));
         }
-        self.index.replace(self.indexed_key(position), None);
+        self.index.forget();
         self.ids.remove(position);
         self.levels.remove(position);
         match self.kind {
@@ -154,6 +154,7 @@ impl Token {
             self.statistics = order.iter().map(|&from| self.statistics[from]).collect();
         }
         self.by_id = positions_by_id(&self.ids);
+        self.index.forget();
         self.holder = self
             .position_of(holder)
             .expect("a permutation loses no slot");

@@ -28,9 +28,9 @@ pub struct Visit {
 
 /// The token (thesis 4.1): a slot for each VM, who holds it, and how its rounds have gone.
 ///
-/// Slots are addressed by *position*, their index in slot order. 13 bytes of memory per VM, 4 more
-/// if the ids do not ascend, and about 12 to 24 more once the token has been searched more than once
-/// (see [`VisitOrder`]).
+/// Slots are addressed by *position*, their index in slot order. 5 bytes of memory per VM, 4 more if slots
+/// are extended, 4 more if the ids do not ascend, and 1 to 2 more once the token has been searched more than
+/// once (see [`VisitOrder`]).
 ///
 /// Two tokens are equal if they would behave alike; what has been searched does not count.
 ///
@@ -215,8 +215,9 @@ impl Token {
             SlotKind::Basic => {}
             SlotKind::Extended => self.statistics[position] = statistic,
         }
-        let after = self.indexed_key(position);
-        self.index.replace(before, after);
+        if let (Some(before), Some(after)) = (before, self.indexed_key(position)) {
+            self.index.replace(before, after);
+        }
     }
 
     /// Makes the slot at `position` the holder's, and remembers how the token found it.

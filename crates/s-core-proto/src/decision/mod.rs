@@ -2,55 +2,16 @@
 //!
 //! One implementation serves the agent's [`Node`](crate::Node), the planner and the simulator.
 
+mod choose;
+mod rules;
+
 use alloc::vec::Vec;
 use core::cmp::Reverse;
-use core::fmt;
-use core::str::FromStr;
 
-use s_core_model::{CostModel, HostLoads, Levels, Rate, ServerIndex, gain};
+use s_core_model::{CostModel, Distances, HostLoads, Levels, Rate, ServerIndex, gain};
 
-/// In which order the servers that are worth a migration are asked for room.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
-pub enum TargetChoice {
-    /// Thesis 4.2.5: the servers of the peers, from the highest communication cost of a peer to
-    /// the lowest; the first that has room and is cheaper.
-    #[default]
-    FirstFit,
-    /// Chapter 3: all candidates are compared; the one with the largest gain that has room.
-    BestFit,
-}
-
-impl TargetChoice {
-    /// The name used in configuration files and on command lines.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::FirstFit => "first-fit",
-            Self::BestFit => "best-fit",
-        }
-    }
-}
-
-impl fmt::Display for TargetChoice {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-impl FromStr for TargetChoice {
-    type Err = UnknownTargetChoice;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        [Self::FirstFit, Self::BestFit]
-            .into_iter()
-            .find(|choice| choice.name() == text)
-            .ok_or(UnknownTargetChoice)
-    }
-}
-
-/// A name that is no way of choosing a target.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("unknown target choice; known are first-fit and best-fit")]
-pub struct UnknownTargetChoice;
+pub use choose::NoTarget;
+pub use rules::{Rules, TargetChoice, UnknownTargetChoice};
 
 /// A peer's server that the VM could move to.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -93,8 +54,6 @@ pub struct Candidate {
 #[derive(Clone, Debug, Default)]
 pub struct Evaluation {
     cost: f64,
-    load: Rate,
-    greatest_pair_reduction: f64,
     candidates: Vec<Candidate>,
     asked: Vec<Candidate>,
     loads: HostLoads,
@@ -115,11 +74,10 @@ impl Evaluation {
         &mut self,
         model: &CostModel<L>,
         source: ServerIndex,
-        peers: impl IntoIterator<Item = (ServerIndex, Rate)> + Clone,
+        peers: impl IntoIterator<Item = (ServerIndex, Rate)>,
     ) {
-        self.loads.refill(peers.clone());
-        self.load = self.loads.iter().map(|(_, rate)| rate).sum();
-        self.collect_candidates(model, source, peers);
+        self.loads.refill(peers);
+        self.collect_candidates(model, source, Distances::ALL);
         // The cost here in the same way as the costs elsewhere: both are rounded alike.
         self.servers.clear();
         self.servers.push(source);
@@ -138,48 +96,28 @@ impl Evaluation {
         });
     }
 
-    /// One candidate per server with peers, with the highest cost of a pair.
+    /// One candidate per server with peers at these distances, ascending by server, their gains still unknown.
     fn collect_candidates<L: Levels>(
         &mut self,
         model: &CostModel<L>,
         source: ServerIndex,
-        peers: impl IntoIterator<Item = (ServerIndex, Rate)>,
+        distances: Distances,
     ) {
+        let elsewhere = self.loads.iter().filter(|load| load.server != source);
+        let candidates = elsewhere
+            .filter(|load| model.is_within(distances, source, load.server))
+            .map(|load| Candidate {
+                server: load.server,
+                pair_cost: model.pair_cost(load.greatest, source, load.server),
+                gain: 0.0,
+            });
         self.candidates.clear();
-        for (server, rate) in peers {
-            if server != source {
-                self.candidates.push(Candidate {
-                    server,
-                    pair_cost: model.pair_cost(rate, source, server),
-                    gain: 0.0,
-                });
-            }
-        }
-        self.candidates.sort_unstable_by(|a, b| {
-            (a.server.cmp(&b.server)).then(b.pair_cost.total_cmp(&a.pair_cost))
-        });
-        self.candidates.dedup_by_key(|candidate| candidate.server);
-        self.greatest_pair_reduction = self
-            .candidates
-            .iter()
-            .map(|candidate| 2.0 * candidate.pair_cost)
-            .fold(0.0, f64::max);
+        self.candidates.extend(candidates);
     }
 
     /// C(u) where the VM is now.
     pub fn cost(&self) -> f64 {
         self.cost
-    }
-
-    /// The aggregate load of the VM: what the load-aware policy orders by (4.1).
-    pub fn load(&self) -> Rate {
-        self.load
-    }
-
-    /// The most that bringing the VM beside one of its peers could save on that pair alone: what
-    /// the global policy orders by (4.1).
-    pub fn greatest_pair_reduction(&self) -> f64 {
-        self.greatest_pair_reduction
     }
 
     /// Every server that hosts a peer, other than the VM's own, in the order of 4.2.5.
