@@ -46,11 +46,15 @@
 //! is what it is told to be. Nothing here decides: [`s_core_proto::Evaluation`] does, as on a real host.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+#[cfg(feature = "report")]
+#[cfg_attr(docsrs, doc(cfg(feature = "report")))]
+pub mod chapter5;
 mod cpu_time;
 mod data_centre;
 pub mod fault_world;
 mod link_load;
 pub mod measure;
+mod migration_cost;
 #[cfg(feature = "report")]
 #[cfg_attr(docsrs, doc(cfg(feature = "report")))]
 pub mod report;
@@ -64,9 +68,10 @@ pub mod traffic;
 
 pub use data_centre::{DataCentre, GenerateError, InitialPlacement};
 pub use link_load::link_loads;
+pub use migration_cost::{InvalidMigrationCostForm, MigrationCostForm};
 pub use simulation::{
-    Decision, Ended, Hop, Migration, MigrationThreshold, Outcome, Rules, RunLimits, Sample, Series,
-    Simulation, SimulationError, Stability, Timing, TokenStrategy, WhyStayed, Windows,
+    Decision, Ended, Hop, Migration, Outcome, Rules, RunLimits, Sample, Series,
+    Simulation, SimulationError, Stability, Timing, TokenStart, TokenStrategy, WhyStayed, Windows,
 };
 pub use strategy::{Instance, Proposal, Strategy, StrategyError, Watch};
 pub use topology::{THESIS_LINK_WEIGHTS, Topology, TopologyError};

@@ -1,13 +1,26 @@
-//! Runs as text.
+//! What came out, as text.
+
+use std::path::Path;
 
 use s_core_examples::cli::{count, reduction_percent, si, table};
 use s_core_model::Levels;
+use s_core_sim::chapter5::Findings;
+use s_core_sim::result::REPORT_FILE;
 use s_core_sim::snapshot::Snapshot;
 
-use crate::Run;
+/// The data centre in a line, the policies side by side, and below them what they are compared with.
+pub(crate) fn report(snapshot: &Snapshot, findings: &Findings, out: Option<&Path>) -> String {
+    let mut text = format!("{}\n{}\n", data_centre(snapshot), policies(findings));
+    if !findings.proposals.is_empty() {
+        text += &format!("\n{}\n", proposals(findings));
+    }
+    if let Some(out) = out {
+        text += &format!("\nreport: {}\n", out.join(REPORT_FILE).display());
+    }
+    text
+}
 
-/// The data centre in a line, and the policies side by side.
-pub(crate) fn report(snapshot: &Snapshot, runs: &[Run]) -> String {
+fn policies(findings: &Findings) -> String {
     let mut rows = table(&[
         "policy",
         ">initial cost",
@@ -18,28 +31,73 @@ pub(crate) fn report(snapshot: &Snapshot, runs: &[Run]) -> String {
         ">rounds",
         ">CPU seconds",
     ]);
-    for Run { outcome, result } in runs {
-        let reduction = reduction_percent(outcome.initial_cost, outcome.final_cost);
+    for run in &findings.runs {
+        let summary = &run.summary;
+        let reduction = reduction_percent(summary.initial_cost, summary.final_cost);
         rows.add_row([
-            result.summary.policy.to_string(),
-            si(outcome.initial_cost),
-            si(outcome.final_cost),
+            summary.policy.to_string(),
+            si(summary.initial_cost),
+            si(summary.final_cost),
             format!("{reduction:.2} %"),
-            outcome.migrations.len().to_string(),
-            outcome.token_hops.to_string(),
-            outcome.rounds.to_string(),
-            format!("{:.3}", outcome.cpu_time.as_secs_f64()),
+            run.migrations.len().to_string(),
+            summary.token_hops.to_string(),
+            summary.rounds.to_string(),
+            format!("{:.3}", summary.seconds),
         ]);
     }
+    rows.trim_fmt()
+}
+
+fn proposals(findings: &Findings) -> String {
+    let mut rows = table(&[
+        "compared with",
+        ">final cost",
+        ">reduction",
+        ">VMs moved",
+        ">CPU seconds",
+    ]);
+    for proposal in &findings.proposals {
+        let reduction = reduction_percent(proposal.initial_cost, proposal.final_cost);
+        rows.add_row([
+            proposal.strategy.clone(),
+            si(proposal.final_cost),
+            format!("{reduction:.2} %"),
+            proposal.moved.to_string(),
+            format!("{:.3}", proposal.seconds),
+        ]);
+    }
+    rows.trim_fmt()
+}
+
+fn data_centre(snapshot: &Snapshot) -> String {
     let locations = snapshot.locations();
     let pairs = snapshot.traffic().pair_count();
     format!(
-        "{} in {}, {}, {} that {} data\n{}\n",
+        "{} in {}, {}, {} that {} data",
         count(locations.server_count() as u64, "server"),
         count(locations.rack_count() as u64, "rack"),
         count(snapshot.allocation().vm_count() as u64, "VM"),
         count(pairs as u64, "pair"),
         if pairs == 1 { "exchanges" } else { "exchange" },
-        rows.trim_fmt(),
     )
+}
+
+/// What the report is of.
+pub(crate) fn facts(snapshot: &Snapshot, findings: &Findings) -> Vec<(String, String)> {
+    let mut call = std::env::args_os()
+        .skip(1)
+        .map(|argument| argument.to_string_lossy().into_owned())
+        .collect::<Vec<_>>();
+    call.insert(0, "simulate".into());
+    let seed = findings.runs.iter().find_map(|run| run.summary.seed);
+    let mut facts = vec![
+        ("Command".into(), call.join(" ")),
+        ("Data centre".into(), data_centre(snapshot)),
+        (
+            "Version".into(),
+            format!("s-core {}", env!("CARGO_PKG_VERSION")),
+        ),
+    ];
+    facts.extend(seed.map(|seed| ("Seed".into(), seed.to_string())));
+    facts
 }

@@ -85,7 +85,7 @@ impl<L: Levels> Simulation<'_, L> {
 
     /// Runs on as long as `goes_on` says so after a hop; if it is this that ends the run, no reason is returned
     /// and the one in the outcome means nothing.
-    pub(super) fn run_while(
+    pub(crate) fn run_while(
         &mut self,
         limits: RunLimits,
         goes_on: impl FnMut(&Self, &Hop) -> bool,

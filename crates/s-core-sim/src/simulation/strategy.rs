@@ -4,7 +4,8 @@ use s_core_model::Levels;
 use s_core_proto::TargetChoice;
 use s_core_token::PassingPolicy;
 
-use super::{MigrationThreshold, Rules, RunLimits, Simulation};
+use super::{Rules, RunLimits, Simulation};
+use crate::MigrationCostForm;
 use crate::strategy::{Instance, Proposal, Strategy, StrategyError, Watch};
 
 /// How many hops pass before the watch is asked again.
@@ -32,7 +33,7 @@ pub struct TokenStrategy {
     /// Which VM decides next.
     pub policy: Box<dyn PassingPolicy>,
     /// c_m.
-    pub migration_cost: MigrationThreshold,
+    pub migration_cost: MigrationCostForm,
     /// Which of the servers that are worth a migration is taken.
     pub target_choice: TargetChoice,
     /// When to end although more could be gained; the proposal is complete all the same.
@@ -44,7 +45,7 @@ impl TokenStrategy {
     pub fn new(policy: Box<dyn PassingPolicy>) -> Self {
         Self {
             policy,
-            migration_cost: MigrationThreshold::default(),
+            migration_cost: MigrationCostForm::default(),
             target_choice: TargetChoice::default(),
             limits: RunLimits::default(),
         }

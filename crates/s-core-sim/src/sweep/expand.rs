@@ -15,7 +15,8 @@ use super::error::{SweepFileError, SweepFileProblem as Problem};
 use super::file::{Count, Document, Placement, ReferenceName};
 use super::source::{Entry, Source};
 use super::spec::{DataCentreSpec, Method, StrategyName, TokenRun};
-use super::{MigrationCostForm, Sweep, strategies};
+use super::{Sweep, strategies};
+use crate::MigrationCostForm;
 use crate::traffic::{Pattern, PatternError};
 use crate::{GenerateError, InitialPlacement, Topology};
 

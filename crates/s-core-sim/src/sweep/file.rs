@@ -11,7 +11,9 @@ use serde::de::{self, Deserializer, Visitor};
 use toml::Spanned;
 
 use super::spec::{StrategyName, UnknownStrategy, placement_name};
-use super::{MigrationCostForm, parameters, shortest};
+use super::parameters;
+use crate::MigrationCostForm;
+use crate::migration_cost::shortest;
 use crate::{InitialPlacement, Topology};
 
 /// The whole file; what is left out is `None`.

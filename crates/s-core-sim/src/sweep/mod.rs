@@ -40,7 +40,6 @@ mod execute;
 mod expand;
 mod file;
 mod merge;
-mod migration_cost;
 mod order;
 mod parameters;
 mod report;
@@ -54,7 +53,6 @@ use std::path::Path;
 pub use directory::{Claim, RUN_FILE, RunState, SweepDir};
 pub use error::{SweepError, SweepFileError, SweepFileProblem};
 pub use merge::{Group, MERGED_FILE, MERGED_GROUPS_FILE, Merged, MergedRun, ReferenceCost, Spread};
-pub use migration_cost::{InvalidMigrationCostForm, MigrationCostForm};
 pub use report::RunReport;
 pub use spec::{DataCentreSpec, Method, RunSpec, StrategyName, TokenRun, UnknownStrategy};
 pub use workers::{Ended, FailedRun, SweepWatch, Tally, run_all};
@@ -123,8 +121,3 @@ impl Sweep {
     }
 }
 
-/// A number as short as it can be written so that it reads back as the same.
-fn shortest(number: f64) -> String {
-    let text = format!("{number:?}");
-    text.strip_suffix(".0").map_or(text.clone(), str::to_owned)
-}

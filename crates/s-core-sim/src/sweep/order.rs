@@ -2,7 +2,8 @@
 
 use std::cmp::Ordering;
 
-use super::{DataCentreSpec, Method, MigrationCostForm, RunSpec, StrategyName};
+use super::{DataCentreSpec, Method, RunSpec, StrategyName};
+use crate::MigrationCostForm;
 
 impl RunSpec {
     /// By their parameters, the seed last; equal runs only are equal.

@@ -8,7 +8,8 @@ use s_core_token::PolicyKind;
 use serde::{Deserialize, Serialize};
 
 use super::parameters::Parameters;
-use super::{MigrationCostForm, shortest};
+use crate::MigrationCostForm;
+use crate::migration_cost::shortest;
 use crate::traffic::Pattern;
 use crate::{DataCentre, InitialPlacement, Topology};
 

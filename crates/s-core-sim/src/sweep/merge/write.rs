@@ -5,7 +5,8 @@ use std::io;
 use std::path::Path;
 
 use super::{Group, Merged, MergedRun, Spread};
-use crate::sweep::{RunSpec, SweepError, shortest};
+use crate::migration_cost::shortest;
+use crate::sweep::{RunSpec, SweepError};
 
 /// The name of the file with a row per run.
 pub const MERGED_FILE: &str = "merged.csv";
