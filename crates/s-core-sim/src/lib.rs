@@ -55,12 +55,14 @@ pub mod fault_world;
 mod link_load;
 pub mod measure;
 mod migration_cost;
+pub mod reference;
 #[cfg(feature = "report")]
 #[cfg_attr(docsrs, doc(cfg(feature = "report")))]
 pub mod report;
 pub mod result;
 mod simulation;
 pub mod snapshot;
+mod strategies;
 mod strategy;
 pub mod sweep;
 mod topology;
@@ -70,9 +72,10 @@ pub use data_centre::{DataCentre, GenerateError, InitialPlacement};
 pub use link_load::link_loads;
 pub use migration_cost::{InvalidMigrationCostForm, MigrationCostForm};
 pub use simulation::{
-    Decision, Ended, Hop, Migration, Outcome, Rules, RunLimits, Sample, Series,
-    Simulation, SimulationError, Stability, Timing, TokenStart, TokenStrategy, WhyStayed, Windows,
+    Decision, Ended, Hop, Migration, Outcome, Rules, RunLimits, Sample, Series, Simulation,
+    SimulationError, Stability, Timing, TokenStart, TokenStrategy, WhyStayed, Windows,
 };
+pub use strategies::{AnyStrategy, StrategyName, UnknownStrategy};
 pub use strategy::{Instance, Proposal, Strategy, StrategyError, Watch};
 pub use topology::{THESIS_LINK_WEIGHTS, Topology, TopologyError};
 

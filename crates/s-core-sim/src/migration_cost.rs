@@ -60,6 +60,15 @@ impl MigrationCostForm {
     }
 }
 
+impl From<MigrationCost> for MigrationCostForm {
+    fn from(cost: MigrationCost) -> Self {
+        match cost {
+            MigrationCost::Absolute(cost) => Self::Absolute(cost),
+            MigrationCost::RelativeToVm(share) => Self::PercentOfOwn(100.0 * share),
+        }
+    }
+}
+
 /// Reads back as the same form and number.
 impl fmt::Display for MigrationCostForm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -4,8 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use s_core_examples::cli::{PolicyArg, TargetChoiceArg, at_least_one};
-use s_core_sim::TokenStart;
-use s_core_sim::sweep::MigrationCostForm;
+use s_core_sim::{AnyStrategy, MigrationCostForm, StrategyName, TokenStart};
 
 use crate::data_centre::DataCentreArgs;
 use crate::merge::MergeArgs;
@@ -126,5 +125,28 @@ impl From<StartArg> for TokenStart {
             StartArg::Measured => Self::Measured,
             StartArg::Empty => Self::Empty,
         }
+    }
+}
+
+impl RunArgs {
+    /// The reference asked for; for a study the multilevel one unless another is named.
+    pub(crate) fn references(&self, study: bool) -> Vec<Box<AnyStrategy>> {
+        let seed = self.data_centre.seed();
+        let name = match (self.reference, study) {
+            (ReferenceArg::None, false) => return Vec::new(),
+            (ReferenceArg::Genetic, _) => StrategyName::Genetic,
+            (ReferenceArg::Multilevel, _) | (ReferenceArg::None, true) => StrategyName::Multilevel,
+            (ReferenceArg::Exact, _) => StrategyName::Exact,
+        };
+        vec![name.build(seed)]
+    }
+
+    /// The other systems asked for.
+    pub(crate) fn peers(&self, study: bool) -> Vec<Box<AnyStrategy>> {
+        let names = StrategyName::BASELINES.into_iter();
+        let names = names.filter(|_| self.peers || study);
+        names
+            .map(|name| name.build(self.data_centre.seed()))
+            .collect()
     }
 }

@@ -6,11 +6,10 @@ use s_core_examples::Failure;
 use s_core_examples::cli::print;
 use s_core_examples::watch::{Bar, Interrupt};
 use s_core_sim::chapter5::{Changing, Chapter5, DynamicError, Findings};
-use s_core_sim::report::Document;
 use s_core_sim::report::study::{Scenario, Study};
 use s_core_sim::result::ResultDir;
 use s_core_sim::snapshot::Snapshot;
-use s_core_sim::{DataCentre, InitialPlacement, MigrationThreshold, RunLimits};
+use s_core_sim::{DataCentre, InitialPlacement, RunLimits};
 
 use crate::args::RunArgs;
 use crate::report;
@@ -35,7 +34,9 @@ pub(crate) fn simulate(args: &RunArgs) -> Result<(), Failure> {
     let interrupt = Interrupt::catch()?;
     let chapter = chapter(args, study, &snapshot);
     let title = title(args.data_centre.made_up()?.as_ref());
-    let findings = chapter.run(&title, &snapshot, &|name| Box::new(Bar::new(name, &interrupt)))?;
+    let findings = chapter.run(&title, &snapshot, &|name| {
+        Box::new(Bar::new(name, &interrupt))
+    })?;
     let mut scenarios = vec![findings.scenario.clone()];
     if let (true, Some(data_centre)) = (study, args.data_centre.made_up()?) {
         scenarios.extend(other_scenarios(&chapter, &data_centre, &interrupt)?);
@@ -54,12 +55,11 @@ pub(crate) fn simulate(args: &RunArgs) -> Result<(), Failure> {
 }
 
 fn chapter(args: &RunArgs, study: bool, snapshot: &Snapshot) -> Chapter5 {
-    let seed = args.data_centre.seed();
     Chapter5 {
         policies: args.policy.kinds(),
         migration_cost: args
             .migration_cost
-            .unwrap_or(MigrationThreshold::Given(snapshot.migration_cost())),
+            .unwrap_or_else(|| snapshot.migration_cost().into()),
         target_choice: args.target_choice.into(),
         start: args.start.into(),
         limits: RunLimits {
@@ -89,7 +89,8 @@ fn other_scenarios(
     data_centre: &DataCentre,
     interrupt: &Interrupt,
 ) -> Result<Vec<Scenario>, Failure> {
-    let watches = |name: &str| -> Box<dyn s_core_sim::Watch> { Box::new(Bar::new(name, interrupt)) };
+    let watches =
+        |name: &str| -> Box<dyn s_core_sim::Watch> { Box::new(Bar::new(name, interrupt)) };
     let other = DataCentre {
         placement: match data_centre.placement {
             InitialPlacement::Random => InitialPlacement::RackLocal,
@@ -106,7 +107,12 @@ fn other_scenarios(
     };
     let snapshot = other.generate()?;
     let found = plain.run(&title(Some(&other)), &snapshot, &watches)?;
-    let changing = plain.run_changing("Traffic that changes", data_centre, Changing::default(), &watches);
+    let changing = plain.run_changing(
+        "Traffic that changes",
+        data_centre,
+        Changing::default(),
+        &watches,
+    );
     let changing = changing.map_err(|error| match error {
         DynamicError::Generate(error) => error.into(),
         error => Failure::failed(error),

@@ -56,8 +56,8 @@ impl Chapter5 {
         let mut traffic = data_centre.dynamic_traffic(changing.dynamics)?;
         let first = traffic.next_window();
         let model = snapshot.cost_model();
-        let instance = Instance::new(&model, &first, snapshot.allocation())
-            .map_err(StrategyError::from)?;
+        let instance =
+            Instance::new(&model, &first, snapshot.allocation()).map_err(StrategyError::from)?;
         let runs: Result<Vec<_>, DynamicError> = (self.policies.par_iter())
             .map(|kind| self.run_changing_policy(&instance, &traffic, changing, *kind, watches))
             .collect();

@@ -23,24 +23,19 @@ mod token;
 use rayon::prelude::*;
 use s_core_proto::TargetChoice;
 use s_core_token::PolicyKind;
-use s_core_topology::LocationTable;
 
 use crate::measure::Gauge;
 use crate::report::study::{Run, Scenario};
 use crate::result::{ProposalResult, RunResult};
 use crate::snapshot::Snapshot;
 use crate::{
-    Instance, MigrationCostForm, RunLimits, Strategy, StrategyError, Timing,
-    TokenStart, Watch,
+    AnyStrategy, Instance, MigrationCostForm, RunLimits, StrategyError, Timing, TokenStart, Watch,
 };
 
 pub use dynamic::{Changing, DynamicError};
 
 /// Makes the watch of a piece of work from its name.
 pub type Watches<'a> = dyn Fn(&str) -> Box<dyn Watch + 'a> + Sync + 'a;
-
-/// A strategy for data centres read from files or made up.
-pub type AnyStrategy = dyn for<'a> Strategy<&'a LocationTable>;
 
 /// What is tried on a data centre.
 #[derive(Debug)]

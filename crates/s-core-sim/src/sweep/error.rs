@@ -107,14 +107,6 @@ pub enum SweepFileProblem {
         /// The list it belongs to.
         other: &'static str,
     },
-    /// A strategy that is not there yet.
-    #[error("{key}: {entry} is not available yet; leave it out")]
-    NotAvailable {
-        /// The list.
-        key: &'static str,
-        /// The entry.
-        entry: &'static str,
-    },
     /// The link weights do not suit a topology.
     #[error("link_weights: {0}")]
     Weights(String),

@@ -1,15 +1,15 @@
 //! Doing one run.
 
-use std::time::Duration;
-
 use s_core_model::Allocation;
 use s_core_topology::LocationTable;
 
 use super::report::{Executed, ResultFiles, RunReport};
-use super::{Method, RunSpec, StrategyName, TokenRun, strategies};
+use super::{Method, RunSpec, TokenRun};
 use crate::result::ProposalResult;
 use crate::snapshot::Snapshot;
-use crate::{Ended, Instance, Rules, RunLimits, Simulation, StrategyError, Watch};
+use crate::{
+    Instance, Rules, RunLimits, Simulation, StrategyError, StrategyName, TokenStart, Watch,
+};
 
 /// Does a run on its data centre, until its own end or until `watch` stops it.
 pub(super) fn execute(
@@ -25,7 +25,10 @@ pub(super) fn execute(
     }
 }
 
-/// Passes the token round by round, as between two rounds a run can be stopped.
+/// How many hops pass before the watch is asked again.
+const HOPS_BETWEEN_LOOKS: u64 = 4096;
+
+/// Passes the token, which begins as one that has been round before.
 fn pass_token(
     run: &RunSpec,
     token: TokenRun,
@@ -33,7 +36,7 @@ fn pass_token(
     watch: &dyn Watch,
 ) -> Result<Executed, StrategyError> {
     let policy = token.policy.build();
-    let mut simulation = Simulation::new(
+    let simulation = Simulation::new(
         instance.model(),
         instance.traffic(),
         instance.allocation().clone(),
@@ -44,22 +47,17 @@ fn pass_token(
             min_gain: 0.0,
         },
     )?;
-    let (mut migrations, mut cpu_time, mut round) = (Vec::new(), Duration::ZERO, 0);
-    let (mut outcome, complete) = loop {
-        round += 1;
-        let mut outcome = simulation.run_until_settled(RunLimits {
-            max_migrations: None,
-            max_rounds: Some(round),
-        });
-        migrations.append(&mut outcome.migrations);
-        cpu_time += outcome.cpu_time;
-        let complete = outcome.ended == Ended::Settled || token.max_rounds == Some(round);
-        if complete || watch.is_stopped() {
-            break (outcome, complete);
-        }
+    let mut simulation = simulation.with_start(TokenStart::Measured);
+    let limits = RunLimits {
+        max_migrations: None,
+        max_rounds: token.max_rounds,
     };
-    outcome.migrations = migrations;
-    outcome.cpu_time = cpu_time;
+    let mut hops = 0_u64;
+    let (outcome, ended) = simulation.run_while(limits, |_, _| {
+        hops += 1;
+        !hops.is_multiple_of(HOPS_BETWEEN_LOOKS) || !watch.is_stopped()
+    });
+    let complete = ended.is_some();
     let after = simulation.allocation();
     let seed = Some(run.data_centre.seed);
     let mut result = outcome.to_result(token.policy, seed, after);
@@ -74,7 +72,7 @@ fn pass_token(
             vms_moved: moved(instance.allocation(), after),
             token_hops: outcome.token_hops,
             rounds: outcome.rounds,
-            seconds: cpu_time.as_secs_f64(),
+            seconds: outcome.cpu_time.as_secs_f64(),
         },
         result: ResultFiles::Token(result),
     })
@@ -92,8 +90,7 @@ fn propose(
     instance: &Instance<'_, &LocationTable>,
     watch: &dyn Watch,
 ) -> Result<Executed, StrategyError> {
-    let strategy = strategies::build(name, run.data_centre.seed)
-        .expect("a sweep with a strategy that is not available is refused");
+    let strategy = name.build(run.data_centre.seed);
     let proposal = strategy.run(instance, watch)?;
     let allocation = &proposal.allocation;
     let place = |vm| {

@@ -10,15 +10,15 @@ use s_core_proto::TargetChoice;
 use s_core_token::PolicyKind;
 use toml::Spanned;
 
+use super::Sweep;
 use super::directory::MAX_ID_BYTES;
 use super::error::{SweepFileError, SweepFileProblem as Problem};
 use super::file::{Count, Document, Placement, ReferenceName};
 use super::source::{Entry, Source};
-use super::spec::{DataCentreSpec, Method, StrategyName, TokenRun};
-use super::{Sweep, strategies};
-use crate::MigrationCostForm;
+use super::spec::{DataCentreSpec, Method, TokenRun};
 use crate::traffic::{Pattern, PatternError};
 use crate::{GenerateError, InitialPlacement, Topology};
+use crate::{MigrationCostForm, StrategyName};
 
 /// The largest file that is read.
 const MAX_FILE_BYTES: u64 = 1 << 20;
@@ -363,9 +363,6 @@ fn strategy(
     if name.is_reference() != references {
         let problem = Problem::OtherList { key, entry, other };
         return Err(source.error(span, problem));
-    }
-    if !strategies::is_available(name) {
-        return Err(source.error(span, Problem::NotAvailable { key, entry }));
     }
     Ok(Method::Strategy(name))
 }

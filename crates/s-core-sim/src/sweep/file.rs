@@ -10,11 +10,11 @@ use serde::Deserialize;
 use serde::de::{self, Deserializer, Visitor};
 use toml::Spanned;
 
-use super::spec::{StrategyName, UnknownStrategy, placement_name};
 use super::parameters;
-use crate::MigrationCostForm;
+use super::spec::placement_name;
 use crate::migration_cost::shortest;
 use crate::{InitialPlacement, Topology};
+use crate::{MigrationCostForm, StrategyName, UnknownStrategy};
 
 /// The whole file; what is left out is `None`.
 #[derive(Deserialize)]

@@ -45,7 +45,6 @@ mod parameters;
 mod report;
 mod source;
 mod spec;
-mod strategies;
 mod workers;
 
 use std::path::Path;
@@ -54,7 +53,7 @@ pub use directory::{Claim, RUN_FILE, RunState, SweepDir};
 pub use error::{SweepError, SweepFileError, SweepFileProblem};
 pub use merge::{Group, MERGED_FILE, MERGED_GROUPS_FILE, Merged, MergedRun, ReferenceCost, Spread};
 pub use report::RunReport;
-pub use spec::{DataCentreSpec, Method, RunSpec, StrategyName, TokenRun, UnknownStrategy};
+pub use spec::{DataCentreSpec, Method, RunSpec, TokenRun};
 pub use workers::{Ended, FailedRun, SweepWatch, Tally, run_all};
 
 /// The most runs of a sweep.
@@ -120,4 +119,3 @@ impl Sweep {
         })
     }
 }
-

@@ -2,8 +2,8 @@
 
 use std::cmp::Ordering;
 
-use super::{DataCentreSpec, Method, RunSpec, StrategyName};
-use crate::MigrationCostForm;
+use super::{DataCentreSpec, Method, RunSpec};
+use crate::{MigrationCostForm, StrategyName};
 
 impl RunSpec {
     /// By their parameters, the seed last; equal runs only are equal.

@@ -1,7 +1,6 @@
 //! One run: what it is called and what it is made of.
 
 use std::fmt::{self, Write as _};
-use std::str::FromStr;
 
 use s_core_proto::TargetChoice;
 use s_core_token::PolicyKind;
@@ -11,7 +10,7 @@ use super::parameters::Parameters;
 use crate::MigrationCostForm;
 use crate::migration_cost::shortest;
 use crate::traffic::Pattern;
-use crate::{DataCentre, InitialPlacement, Topology};
+use crate::{DataCentre, InitialPlacement, StrategyName, Topology};
 
 /// A run: a method that is tried on a data centre.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -110,70 +109,6 @@ pub struct TokenRun {
     /// After how many rounds the run ends, although more could be gained.
     pub max_rounds: Option<u64>,
 }
-
-/// A strategy that does without the token.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum StrategyName {
-    /// Starling, a baseline.
-    Starling,
-    /// Remedy, a baseline.
-    Remedy,
-    /// Traffic-aware placement, a baseline.
-    TrafficAware,
-    /// The multilevel reference.
-    Multilevel,
-    /// The genetic algorithm of thesis 5.1.2, a reference.
-    Genetic,
-    /// Exact search, a reference for tiny data centres.
-    Exact,
-}
-
-impl StrategyName {
-    /// The published systems to compare with (thesis 2.6).
-    pub const BASELINES: [Self; 3] = [Self::Starling, Self::Remedy, Self::TrafficAware];
-    /// Those that look for the best placement there is (thesis 5.1.2).
-    pub const REFERENCES: [Self; 3] = [Self::Multilevel, Self::Genetic, Self::Exact];
-
-    /// The name in files and on command lines.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Starling => "starling",
-            Self::Remedy => "remedy",
-            Self::TrafficAware => "traffic-aware",
-            Self::Multilevel => "multilevel",
-            Self::Genetic => "genetic",
-            Self::Exact => "exact",
-        }
-    }
-
-    /// Whether it looks for the best placement there is.
-    pub fn is_reference(self) -> bool {
-        Self::REFERENCES.contains(&self)
-    }
-}
-
-impl fmt::Display for StrategyName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.name())
-    }
-}
-
-impl FromStr for StrategyName {
-    type Err = UnknownStrategy;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let mut all = Self::BASELINES.into_iter().chain(Self::REFERENCES);
-        let known = all.find(|strategy| strategy.name() == text);
-        known.ok_or_else(|| UnknownStrategy(crate::snapshot::shown(text)))
-    }
-}
-
-/// A name that is no strategy's.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "{0:?} is unknown; the baselines are starling, remedy and traffic-aware, the references multilevel, genetic and exact"
-)]
-pub struct UnknownStrategy(String);
 
 /// The name of a placement in files and on command lines.
 pub(super) const fn placement_name(placement: InitialPlacement) -> &'static str {

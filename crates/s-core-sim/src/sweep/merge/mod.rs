@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 pub use groups::{Group, Spread};
 pub use write::{MERGED_FILE, MERGED_GROUPS_FILE};
 
-use super::{RunReport, StrategyName, Sweep, SweepError};
+use super::{RunReport, Sweep, SweepError};
+use crate::StrategyName;
 
 /// Every run that was found, each once, in the order of its parameters, the seed last.
 #[derive(Clone, Debug, PartialEq)]
