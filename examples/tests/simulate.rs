@@ -183,15 +183,13 @@ fn bad_calls_are_refused() {
         assert!(stderr.contains(wanted), "{wanted:?} is not in {stderr}");
         assert!(output.stdout.is_empty());
     };
-    for reference in ["genetic", "multilevel", "exact"] {
-        check(&["--reference", reference], 2, "is not available yet");
-    }
+    check(&["--reference", "exact"], 1, "is more than the");
     check(&["--reference", "best"], 2, "best");
     check(&["--policy", "fastest"], 2, "fastest");
     check(
         &["--migration-cost", "-1"],
         2,
-        ": -1 is not a migration cost: an",
+        "\"-1\" is not a migration cost; write",
     );
     check(&["--migration-cost", "101%"], 2, "not a migration cost");
     check(
@@ -222,12 +220,12 @@ fn bad_calls_are_refused() {
     check(
         &["--vm-slots", "4000000000"],
         2,
-        "--vm-slots, --vms: a made-up",
+        "--topology, --vm-slots, --vms: a made-up",
     );
     check(
         &["--fan-out", "2000000"],
         2,
-        "--fan-out, --servers-per-rack: ",
+        "--topology, --fan-out, --servers-per-rack: ",
     );
     for (option, value) in [
         ("--vms", "0"),
@@ -239,6 +237,14 @@ fn bad_calls_are_refused() {
         let wanted = format!("invalid value '{value}' for '{option} <N");
         check(&[option, value], 2, &wanted);
     }
+    check(&["--topology", "ring:5"], 2, "ring:5");
+    check(
+        &["--topology", "fat-tree:4", "--fan-out", "2"],
+        2,
+        "cannot be used with",
+    );
+    check(&["--flows-per-vm", "5000"], 2, "flows_per_vm is 5000");
+    check(&["--study", "sweep"], 2, "sweep");
     check(&["--seed", "-1"], 2, "give a whole number from 0");
     check(
         &["--fan-out", "2", "--link-weights", "-1"],
@@ -263,6 +269,152 @@ fn bad_calls_are_refused() {
         &[&SMALL[..], &["--write-snapshot", foreign]].concat(),
         1,
         "holds no snapshot",
+    );
+}
+
+/// Everything that `--out` writes, of a study of a small data centre.
+#[test]
+fn a_study_draws_its_report() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let out = dir.path().join("study");
+    let path = out.to_str().expect("plain");
+    let text = succeed(simulate(
+        &[&SMALL[..], &["--study", "--seed", "3", "--out", path]].concat(),
+    ));
+    for word in [
+        "multilevel",
+        "starling",
+        "remedy",
+        "traffic-aware",
+        "report: ",
+    ] {
+        assert!(text.contains(word), "{word} is not in {text}");
+    }
+    let report = fs::read_to_string(out.join("report.html")).expect("the report is written");
+    for part in [
+        "VMs placed at random",
+        "VMs in their home racks",
+        "Traffic that changes",
+        "c_m, % of the VM",
+        "--study --seed 3",
+        "</html>",
+    ] {
+        assert!(report.contains(part), "{part} is not in the report");
+    }
+    for outside in ["<script", "http://", "https://", "<link"] {
+        let elsewhere = report.replace("http://www.w3.org/", "");
+        assert!(
+            !elsewhere.contains(outside),
+            "the report refers to {outside}"
+        );
+    }
+    let read = |file: &str| fs::read_to_string(out.join(file)).expect("the file is written");
+    for name in ["multilevel", "starling", "remedy", "traffic-aware"] {
+        let summary: Value =
+            serde_json::from_str(&read(&format!("proposals/{name}/summary.json"))).expect("JSON");
+        assert_eq!(
+            (&summary["strategy"], &summary["complete"]),
+            (&name.into(), &true.into())
+        );
+        assert_eq!(
+            read(&format!("proposals/{name}/placement.csv"))
+                .lines()
+                .count(),
+            101
+        );
+    }
+    let summary: Value = serde_json::from_str(&read("global/summary.json")).expect("JSON");
+    let number = |key: &str| summary[key].as_f64().expect("a number");
+    assert!(number("reference_cost") <= number("final_cost"));
+    assert!(number("reference_seconds") >= 0.0 && summary["complete"] == true);
+    assert!(fs::read_dir(out.join("figures")).expect("figures").count() > 10);
+    // A second run takes its place.
+    succeed(simulate(&[&SMALL[..], &["--out", path]].concat()));
+    let again = fs::read_to_string(out.join("report.html")).expect("the report is written");
+    assert!(!again.contains("Traffic that changes"));
+}
+
+/// The small data centre's best placement, found in three ways.
+#[test]
+fn references_agree_where_the_optimum_is_known() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let tiny = [
+        "--topology",
+        "tree:2,2x1",
+        "--vm-slots",
+        "3",
+        "--vms",
+        "8",
+        "--policy",
+        "global",
+    ];
+    let cost = |reference: &str| {
+        let out = dir.path().join(reference);
+        let more = [
+            "--reference",
+            reference,
+            "--population",
+            "50",
+            "--out",
+            out.to_str().expect("plain"),
+        ];
+        succeed(simulate(&[&tiny[..], &more[..]].concat()));
+        let text = fs::read_to_string(out.join("summary.json")).expect("the file is written");
+        let summary: Value = serde_json::from_str(&text).expect("JSON");
+        summary["reference_cost"].as_f64().expect("a cost")
+    };
+    let [exact, multilevel, genetic] = ["exact", "multilevel", "genetic"].map(cost);
+    assert!(
+        multilevel >= exact * (1.0 - 1e-9) && multilevel <= 1.05 * exact,
+        "{multilevel} {exact}"
+    );
+    assert!(
+        genetic >= exact * (1.0 - 1e-9) && genetic <= 1.05 * exact,
+        "{genetic} {exact}"
+    );
+}
+
+#[test]
+fn other_topologies_and_denser_traffic() {
+    for (topology, wanted) in [
+        ("fat-tree:4", "16 servers in 8 racks, "),
+        ("leaf-spine:4x6", "24 servers in 4 racks, "),
+        ("tree:2,3x2", "12 servers in 6 racks, "),
+    ] {
+        let arguments = ["--topology", topology, "--vm-slots", "4", "--windows", "3"];
+        let text = succeed(simulate(&arguments));
+        assert!(text.starts_with(wanted), "{text}");
+    }
+}
+
+/// Ctrl-C keeps what there is, marked as partial.
+#[test]
+fn an_interrupted_run_is_kept_as_partial() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let out = dir.path().join("out");
+    let mut run = program("simulate")
+        .args(["--fan-out", "4,4", "--vms", "4000", "--policy", "global"])
+        .args(["--reference", "genetic", "--population", "100000", "--out"])
+        .arg(&out)
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .expect("simulate starts");
+    // Long enough to be at work; how far it comes does not matter.
+    std::thread::sleep(std::time::Duration::from_secs(2));
+    let id = rustix::process::Pid::from_child(&run);
+    rustix::process::kill_process(id, rustix::process::Signal::INT).expect("it is running");
+    let mut stderr = String::new();
+    std::io::Read::read_to_string(run.stderr.as_mut().expect("piped"), &mut stderr).expect("UTF-8");
+    assert_eq!(run.wait().expect("it ends").code(), Some(1), "{stderr}");
+    assert!(stderr.contains("marked as partial"), "{stderr}");
+    let text = fs::read_to_string(out.join("proposals/genetic/summary.json"));
+    let summary: Value = serde_json::from_str(&text.expect("it is written")).expect("JSON");
+    assert_eq!(summary["complete"], false);
+    let report = fs::read_to_string(out.join("report.html")).expect("the report is written");
+    assert!(
+        report.contains("partial"),
+        "the report does not say that it is partial"
     );
 }
 
