@@ -52,6 +52,9 @@ mod data_centre;
 pub mod fault_world;
 mod link_load;
 pub mod measure;
+#[cfg(feature = "report")]
+#[cfg_attr(docsrs, doc(cfg(feature = "report")))]
+pub mod report;
 pub mod result;
 mod simulation;
 pub mod snapshot;

@@ -1,0 +1,116 @@
+//! Numbers as people read them.
+
+/// A number with up to four significant digits, with a prefix from 10,000 up: `12.35 k`, `1.2 T`.
+///
+/// Below 0.0001 and from 10¹⁸ up as a power of ten.
+pub fn short(value: f64) -> String {
+    const PREFIXES: [&str; 6] = ["", "k", "M", "G", "T", "P"];
+    if value == 0.0 || !value.is_finite() {
+        return if value == 0.0 { "0".into() } else { "–".into() };
+    }
+    let size = value.abs();
+    let exponent = size.log10().floor();
+    if size >= 1e18 || size < 1e-4 {
+        return power_of_ten(value, exponent);
+    }
+    let thousands = if size >= 1e4 { (exponent / 3.0).floor() } else { 0.0 };
+    let scaled = significant(value / 10_f64.powf(3.0 * thousands));
+    match PREFIXES[thousands as usize] {
+        "" => scaled,
+        prefix => format!("{scaled}\u{a0}{prefix}"),
+    }
+}
+
+fn power_of_ten(value: f64, exponent: f64) -> String {
+    const DIGITS: [char; 10] = ['⁰', '¹', '²', '³', '⁴', '⁵', '⁶', '⁷', '⁸', '⁹'];
+    let raised: String = format!("{exponent}")
+        .chars()
+        .map(|digit| digit.to_digit(10).map_or('⁻', |digit| DIGITS[digit as usize]))
+        .collect();
+    match significant(value / 10_f64.powf(exponent)).as_str() {
+        "1" => format!("10{raised}"),
+        mantissa => format!("{mantissa}·10{raised}"),
+    }
+}
+
+/// Four significant digits without zeros at the end.
+fn significant(value: f64) -> String {
+    let before_point = value.abs().log10().floor().max(-4.0) as i32 + 1;
+    let decimals = (4 - before_point).max(0) as usize;
+    let text = format!("{value:.decimals$}");
+    match text.contains('.') {
+        true => text.trim_end_matches('0').trim_end_matches('.').to_owned(),
+        false => text,
+    }
+}
+
+/// A count with a thin space between thousands: `40 960`.
+pub fn count(value: u64) -> String {
+    let digits = value.to_string();
+    let mut text = String::new();
+    for (place, digit) in digits.char_indices() {
+        if place > 0 && (digits.len() - place) % 3 == 0 {
+            text.push('\u{202f}');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// A fraction of 1 as per cent with a decimal where it is below ten: `4.3 %`.
+pub fn percent(fraction: f64) -> String {
+    let value = 100.0 * fraction;
+    match value.abs() {
+        _ if !value.is_finite() => "–".into(),
+        size if size >= 9.95 => format!("{value:.1}\u{a0}%"),
+        size if size >= 0.995 || size == 0.0 => format!("{value:.2}\u{a0}%"),
+        _ => format!("{}\u{a0}%", short(value)),
+    }
+}
+
+/// A coordinate in a drawing, to a tenth.
+pub(super) fn coordinate(value: f64) -> String {
+    let text = format!("{value:.1}");
+    match text.strip_suffix(".0") {
+        Some("-0") => "0".into(),
+        Some(whole) => whole.into(),
+        None => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_short() {
+        let check = |value, text: &str| assert_eq!(short(value).replace('\u{a0}', " "), text);
+        check(0.0, "0");
+        check(1.0, "1");
+        check(-2.5, "-2.5");
+        check(0.1, "0.1");
+        check(0.00123456, "0.001235");
+        check(0.00001, "10⁻⁵");
+        check(2.5e-7, "2.5·10⁻⁷");
+        check(1234.56, "1235");
+        check(9999.0, "9999");
+        check(12_345.0, "12.35 k");
+        check(1e6, "1 M");
+        check(3.1e17, "310 P");
+        check(1e18, "10¹⁸");
+        check(f64::NAN, "–");
+    }
+
+    #[test]
+    fn fractions_and_counts_are_readable() {
+        let plain = |text: String| text.replace(['\u{a0}', '\u{202f}'], " ");
+        assert_eq!(plain(percent(0.8765)), "87.7 %");
+        assert_eq!(plain(percent(0.0432)), "4.32 %");
+        assert_eq!(plain(percent(0.0)), "0.00 %");
+        assert_eq!(plain(percent(0.000_012)), "0.0012 %");
+        assert_eq!(plain(count(999)), "999");
+        assert_eq!(plain(count(1_040_960)), "1 040 960");
+        assert_eq!(coordinate(-0.04), "0");
+        assert_eq!(coordinate(12.25), "12.2");
+    }
+}
