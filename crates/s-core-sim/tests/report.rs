@@ -12,6 +12,8 @@ fn draw_the_thesis() {
     let dir = concat!(env!("CARGO_TARGET_TMPDIR"), "/report");
     let study = study(&DataCentre::thesis(InitialPlacement::Random, 1));
     study.write(dir).unwrap();
-    let bytes = std::fs::metadata(format!("{dir}/report.html")).unwrap().len();
+    let bytes = std::fs::metadata(format!("{dir}/report.html"))
+        .unwrap()
+        .len();
     println!("{dir}/report.html: {bytes} bytes");
 }

@@ -20,10 +20,21 @@ pub(super) fn plot_area(area: Area, y: &Scale, y_label: &str, x_label: &str) -> 
 /// Horizontal grid lines with labels at the left, and the axis label above them.
 pub(super) fn y_axis(plot: Area, scale: &Scale, label: &str) -> Markup {
     let ticks = scale.ticks();
-    let y = |value| scale.place(value).map(|place| plot.bottom() - place * plot.height);
+    let y = |value| {
+        scale
+            .place(value)
+            .map(|place| plot.bottom() - place * plot.height)
+    };
     let lines: String = (ticks.iter())
         .filter_map(|(value, _)| y(*value))
-        .map(|y| format!("M{} {}h{}", coordinate(plot.x), coordinate(y), coordinate(plot.width)))
+        .map(|y| {
+            format!(
+                "M{} {}h{}",
+                coordinate(plot.x),
+                coordinate(y),
+                coordinate(plot.width)
+            )
+        })
         .collect();
     html! {
         (path("grid", &lines))
@@ -62,7 +73,9 @@ pub(super) fn x_labels(plot: Area, labels: &[(f64, String)]) -> Markup {
             left + half(a) + GAP > right - half(b)
         })
     };
-    let every = (1..labels.len()).find(|every| !touches(every)).unwrap_or(labels.len().max(1));
+    let every = (1..labels.len())
+        .find(|every| !touches(every))
+        .unwrap_or(labels.len().max(1));
     let ticks: String = (labels.iter())
         .map(|(x, _)| format!("M{} {}v4", coordinate(*x), coordinate(plot.bottom())))
         .collect();

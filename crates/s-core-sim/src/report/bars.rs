@@ -33,7 +33,10 @@ pub struct Bars {
 impl BarChart {
     /// `style` numbers the names of series.
     pub(super) fn draw(&self, area: Area, style: &dyn Fn(&str) -> usize) -> Markup {
-        let values = self.series.iter().flat_map(|bars| bars.values.iter().copied());
+        let values = self
+            .series
+            .iter()
+            .flat_map(|bars| bars.values.iter().copied());
         let y = Scale::new(Spread::Linear, values, 5, false);
         let plot = axes::plot_area(area, &y, &self.y_label, &self.x_label);
         let group = plot.width / self.groups.len().max(1) as f64;
@@ -71,7 +74,8 @@ impl BarChart {
         let mut table = Table::new(std::iter::once(self.x_label.as_str()).chain(names));
         for (index, group) in self.groups.iter().enumerate() {
             let values = self.series.iter().map(|bars| bars.values.get(index));
-            let cells = values.map(|value| value.map_or(Cell::Missing, |value| Cell::exact(*value)));
+            let cells =
+                values.map(|value| value.map_or(Cell::Missing, |value| Cell::exact(*value)));
             table.push(std::iter::once(Cell::text(group)).chain(cells));
         }
         table
@@ -127,7 +131,11 @@ impl RowChart {
     /// `style` numbers the names of rows.
     pub(super) fn draw(&self, area: Area, style: &dyn Fn(&str) -> usize) -> Markup {
         let x = Scale::new(Spread::Linear, self.rows.iter().map(|row| row.1), 4, true);
-        let written: Vec<_> = self.rows.iter().map(|row| self.written.write(row.1)).collect();
+        let written: Vec<_> = self
+            .rows
+            .iter()
+            .map(|row| self.written.write(row.1))
+            .collect();
         let left = widest(self.rows.iter().map(|row| row.0.as_str())) + 8.0;
         let right = widest(written.iter().map(String::as_str)) + 8.0;
         let plot = area.within(left, 1.2 * ROW, right, 0.0);

@@ -64,7 +64,10 @@ impl Figure {
     /// The figure as a file of its own, that follows the reader's choice of light or dark.
     pub fn to_svg(&self) -> String {
         let root = self.draw(Some(STYLE));
-        format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n{}\n", root.into_string())
+        format!(
+            "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n{}\n",
+            root.into_string()
+        )
     }
 
     /// The figure within a page that has [`STYLE`].
@@ -77,7 +80,12 @@ impl Figure {
         match self.table() {
             Some(table) => table.to_csv(),
             // Panels of different kinds one after the other, with an empty line between them.
-            None => self.tables().iter().map(Table::to_csv).collect::<Vec<_>>().join("\n"),
+            None => self
+                .tables()
+                .iter()
+                .map(Table::to_csv)
+                .collect::<Vec<_>>()
+                .join("\n"),
         }
     }
 
@@ -111,18 +119,39 @@ impl Figure {
         let names = self.names();
         let palette = self.palette.iter().map(String::as_str);
         let mut colours: Vec<_> = palette.collect();
-        colours.extend(names.iter().filter(|name| !self.palette.iter().any(|known| known == *name)));
-        let style_of = |name: &str| colours.iter().position(|known| *known == name).unwrap_or(0) % STYLES;
+        colours.extend(
+            names
+                .iter()
+                .filter(|name| !self.palette.iter().any(|known| known == *name)),
+        );
+        let style_of =
+            |name: &str| colours.iter().position(|known| *known == name).unwrap_or(0) % STYLES;
         let named: Vec<_> = match self.panels.iter().any(|panel| panel.chart.has_legend()) {
             true => names.iter().map(|name| (style_of(name), *name)).collect(),
             false => Vec::new(),
         };
-        let entries = legend_places(&named);
+        let lines = self
+            .panels
+            .iter()
+            .any(|panel| matches!(panel.chart, Chart::Lines(_)));
+        let entries = legend_places(&named, if lines { 28.0 } else { FONT });
         let legend = entries.last().map_or(4.0, |entry| entry.y + 0.9 * FONT);
-        let max = self.panels.iter().filter_map(|panel| panel.chart.heat_max()).reduce(f64::max);
+        let max = self
+            .panels
+            .iter()
+            .filter_map(|panel| panel.chart.heat_max())
+            .reduce(f64::max);
         let (panels, bottom) = self.arrange(legend);
-        let height = bottom + if max.is_some() { HeatScale::LEGEND } else { 4.0 };
-        let (title_id, text_id) = (format!("{}-title", self.name), format!("{}-text", self.name));
+        let height = bottom
+            + if max.is_some() {
+                HeatScale::LEGEND
+            } else {
+                4.0
+            };
+        let (title_id, text_id) = (
+            format!("{}-title", self.name),
+            format!("{}-text", self.name),
+        );
         html! {
             svg xmlns="http://www.w3.org/2000/svg" class="chart" role="img"
                 viewBox=(format!("0 0 {WIDTH} {}", coordinate(height.ceil())))
@@ -131,7 +160,7 @@ impl Figure {
                 desc id=(text_id) { (self.description) }
                 @if let Some(style) = style { style { (PreEscaped(style)) } }
                 (rect("paper", Area { x: 0.0, y: 0.0, width: WIDTH, height: height.ceil() }))
-                @for entry in &entries { (entry.draw(&self.panels)) }
+                @for entry in &entries { (entry.draw(lines)) }
                 @for (panel, area) in self.panels.iter().zip(panels) {
                     (text(area.x, area.y - 0.6 * FONT, Anchor::Start, "head", &panel.title))
                     (panel.chart.draw(area, &style_of, HeatScale { max: max.unwrap_or(0.0) }))
@@ -153,10 +182,18 @@ impl Figure {
         for row in self.panels.chunks(columns) {
             let titled = row.iter().any(|panel| !panel.title.is_empty());
             y += if titled { TITLE } else { 0.0 };
-            let height = row.iter().map(|panel| panel.chart.height(width)).fold(0.0, f64::max);
+            let height = row
+                .iter()
+                .map(|panel| panel.chart.height(width))
+                .fold(0.0, f64::max);
             for column in 0..row.len() {
                 let x = (width + COLUMN_GAP) * column as f64;
-                areas.push(Area { x, y, width, height });
+                areas.push(Area {
+                    x,
+                    y,
+                    width,
+                    height,
+                });
             }
             y += height + 10.0;
         }
@@ -168,41 +205,45 @@ impl Figure {
 struct Entry<'a> {
     x: f64,
     y: f64,
+    sample: f64,
     style: usize,
     name: &'a str,
 }
 
-const SAMPLE: f64 = 28.0;
-
-/// The legend's names in lines from the top.
-fn legend_places<'a>(names: &[(usize, &'a str)]) -> Vec<Entry<'a>> {
+/// The legend's names in lines from the top, each after a sample of this width.
+fn legend_places<'a>(names: &[(usize, &'a str)], sample: f64) -> Vec<Entry<'a>> {
     let (mut x, mut y) = (0.0, FONT);
     let mut entries = Vec::new();
     for (style, name) in names {
-        let width = SAMPLE + 6.0 + text_width(name);
+        let width = sample + 6.0 + text_width(name);
         if x > 0.0 && x + width > WIDTH {
             (x, y) = (0.0, y + LEGEND_LINE);
         }
-        entries.push(Entry { x, y, style: *style, name });
-        x += width + 12.0;
+        entries.push(Entry {
+            x,
+            y,
+            sample,
+            style: *style,
+            name,
+        });
+        x += width + 10.0;
     }
     entries
 }
 
 impl Entry<'_> {
     /// A piece of line if the figure has lines, and of a bar if not.
-    fn draw(&self, panels: &[Panel]) -> Markup {
-        let lines = panels.iter().any(|panel| matches!(panel.chart, Chart::Lines(_)));
+    fn draw(&self, lines: bool) -> Markup {
         let (x, y) = (coordinate(self.x), coordinate(self.y - 0.35 * FONT));
         html! {
             g class=(format!("s{}", self.style)) {
                 @if lines {
-                    path class="line" d=(format!("M{x} {y}h{SAMPLE}")) {}
+                    path class="line" d=(format!("M{x} {y}h{}", self.sample)) {}
                 } @else {
-                    (rect("fill", Area { x: self.x + 14.0, y: self.y - 0.8 * FONT, width: 14.0, height: 0.85 * FONT }))
+                    (rect("fill", Area { x: self.x, y: self.y - 0.8 * FONT, width: self.sample, height: 0.85 * FONT }))
                 }
             }
-            (text(self.x + SAMPLE + 6.0, self.y, Anchor::Start, "", self.name))
+            (text(self.x + self.sample + 6.0, self.y, Anchor::Start, "", self.name))
         }
     }
 }
@@ -219,7 +260,7 @@ impl Chart {
 
     fn height(&self, width: f64) -> f64 {
         match self {
-            Self::Lines(_) | Self::Bars(_) => (0.62 * width).max(240.0),
+            Self::Lines(_) | Self::Bars(_) => (0.5 * width).max(230.0),
             Self::Rows(chart) => chart.height(),
             Self::Heat(chart) => {
                 let (left, top, right, bottom) = chart.margins();

@@ -41,22 +41,32 @@ impl HeatMap {
     pub const DECADES: u32 = 4;
 
     pub(super) fn max(&self) -> f64 {
-        self.values.iter().copied().filter(|value| value.is_finite()).fold(0.0, f64::max)
+        self.values
+            .iter()
+            .copied()
+            .filter(|value| value.is_finite())
+            .fold(0.0, f64::max)
     }
 
     /// How much room there must be besides the square itself: on the left, above, on the right, below.
     pub(super) fn margins(&self) -> (f64, f64, f64, f64) {
         let left = widest(self.ticks().iter().map(|(_, label)| label.as_str())) + 6.0;
-        (left, 6.0, 8.0, 3.1 * FONT)
+        (left, 6.0, left / 2.0, 3.1 * FONT)
     }
 
     pub(super) fn draw(&self, area: Area, scale: HeatScale) -> Markup {
         let (left, top, right, bottom) = self.margins();
         let plot = area.within(left, top, right, bottom);
         let side = plot.width.min(plot.height);
-        let plot = Area { width: side, height: side, ..plot };
+        let plot = Area {
+            width: side,
+            height: side,
+            ..plot
+        };
         let at = |place: f64| side * place / self.extent.max(1) as f64;
-        let below: Vec<_> = (self.ticks().into_iter()).map(|(value, label)| (plot.x + at(value), label)).collect();
+        let below: Vec<_> = (self.ticks().into_iter())
+            .map(|(value, label)| (plot.x + at(value), label))
+            .collect();
         let pixels: Vec<u8> = (0..self.side * self.side)
             .map(|entry| scale.colour(self.values.get(entry).copied().unwrap_or(0.0)))
             .collect();
@@ -73,9 +83,15 @@ impl HeatMap {
 
     /// Ticks at quarters that are whole.
     fn ticks(&self) -> Vec<(f64, String)> {
-        let parts = [4, 2, 1].into_iter().find(|parts| self.extent % parts == 0).unwrap_or(1);
+        let parts = [4, 2, 1]
+            .into_iter()
+            .find(|parts| self.extent % parts == 0)
+            .unwrap_or(1);
         let tick = |part| part * self.extent / parts;
-        (0..=parts).map(tick).map(|value| (value as f64, number::short(value as f64))).collect()
+        (0..=parts)
+            .map(tick)
+            .map(|value| (value as f64, number::short(value as f64)))
+            .collect()
     }
 
     /// Columns `row`, `column` and value of the entries that are not 0.
@@ -83,7 +99,8 @@ impl HeatMap {
         let mut table = Table::new(["row", "column", &self.label]);
         let entries = self.values.iter().take(self.side * self.side).enumerate();
         for (entry, value) in entries.filter(|entry| *entry.1 != 0.0) {
-            let [row, column] = [entry / self.side, entry % self.side].map(|place| Cell::exact(place as f64));
+            let [row, column] =
+                [entry / self.side, entry % self.side].map(|place| Cell::exact(place as f64));
             table.push([row, column, Cell::exact(*value)]);
         }
         table
@@ -107,7 +124,12 @@ impl HeatScale {
     pub(super) fn legend(area: Area, label: &str) -> Markup {
         let pixels: Vec<u8> = (1..=COLOURS).collect();
         let width = area.width.min(300.0);
-        let strip = Area { x: area.x + (area.width - width) / 2.0, y: area.y + 1.3 * FONT, width, height: 10.0 };
+        let strip = Area {
+            x: area.x + (area.width - width) / 2.0,
+            y: area.y + 1.3 * FONT,
+            width,
+            height: 10.0,
+        };
         let powers = 0..=HeatMap::DECADES;
         let tick = |power: u32| {
             let value = 10_f64.powi(power as i32 - HeatMap::DECADES as i32);
@@ -138,11 +160,19 @@ fn picture(area: Area, columns: usize, rows: usize, pixels: &[u8]) -> Markup {
 fn palette(dark: bool) -> Vec<u8> {
     let colour = |index: u8| {
         let place = f64::from(index) / f64::from(COLOURS - 1);
-        let place = if dark { 0.25 + 0.75 * place } else { 0.95 - 0.85 * place };
+        let place = if dark {
+            0.25 + 0.75 * place
+        } else {
+            0.99 - 0.89 * place
+        };
         let colour = colorous::MAGMA.eval_continuous(place);
         [colour.r, colour.g, colour.b]
     };
-    [[0, 0, 0]].into_iter().chain((0..COLOURS).map(colour)).flatten().collect()
+    [[0, 0, 0]]
+        .into_iter()
+        .chain((0..COLOURS).map(colour))
+        .flatten()
+        .collect()
 }
 
 fn png(columns: usize, rows: usize, pixels: &[u8], dark: bool) -> Vec<u8> {

@@ -61,8 +61,18 @@ impl LineChart {
     pub(super) fn draw(&self, area: Area, style: &dyn Fn(&str) -> usize) -> Markup {
         let points = || self.series.iter().flat_map(|line| line.points.iter());
         let references = self.references.iter().map(|reference| reference.value);
-        let x = Scale::new(self.x.spread, points().map(|point| point.0), (area.width / 75.0) as usize, true);
-        let y = Scale::new(self.y.spread, points().map(|point| point.1).chain(references), 5, false);
+        let x = Scale::new(
+            self.x.spread,
+            points().map(|point| point.0),
+            (area.width / 75.0) as usize,
+            true,
+        );
+        let y = Scale::new(
+            self.y.spread,
+            points().map(|point| point.1).chain(references),
+            5,
+            false,
+        );
         let plot = axes::plot_area(area, &y, &self.y.label, &self.x.label);
         let place = |(px, py): (f64, f64)| {
             let (px, py) = (x.place(px)?, y.place(py)?);
@@ -111,7 +121,11 @@ impl LineChart {
             }
         }
         for reference in &self.references {
-            table.push([Cell::text(&reference.label), Cell::Missing, Cell::exact(reference.value)]);
+            table.push([
+                Cell::text(&reference.label),
+                Cell::Missing,
+                Cell::exact(reference.value),
+            ]);
         }
         table
     }
@@ -119,7 +133,11 @@ impl LineChart {
 
 impl Line {
     fn draw(&self, place: impl Fn((f64, f64)) -> Option<(f64, f64)>) -> Markup {
-        let places: Vec<_> = self.points.iter().filter_map(|point| place(*point)).collect();
+        let places: Vec<_> = self
+            .points
+            .iter()
+            .filter_map(|point| place(*point))
+            .collect();
         let dots = match self.course {
             Course::Straight => places.as_slice(),
             Course::Step => &[],
@@ -137,7 +155,8 @@ impl Line {
         let mut at: Option<(f64, f64)> = None;
         for (index, &(x, y)) in places.iter().enumerate() {
             // What is too near to be seen is left out, but for the end.
-            let near = |(left, below): (f64, f64)| (x - left).abs() < GRAIN && (y - below).abs() < GRAIN;
+            let near =
+                |(left, below): (f64, f64)| (x - left).abs() < GRAIN && (y - below).abs() < GRAIN;
             if at.is_some_and(near) && index + 1 < places.len() {
                 continue;
             }

@@ -4,17 +4,34 @@
 ///
 /// Below 0.0001 and from 10¹⁸ up as a power of ten.
 pub fn short(value: f64) -> String {
+    prefixed(value, |value| trimmed(significant(value)))
+}
+
+/// Like [`short`], always with four significant digits, for columns of numbers: `1.200 T`.
+pub fn rounded(value: f64) -> String {
+    prefixed(value, significant)
+}
+
+fn prefixed(value: f64, write: fn(f64) -> String) -> String {
     const PREFIXES: [&str; 6] = ["", "k", "M", "G", "T", "P"];
     if value == 0.0 || !value.is_finite() {
-        return if value == 0.0 { "0".into() } else { "–".into() };
+        return if value == 0.0 {
+            "0".into()
+        } else {
+            "–".into()
+        };
     }
     let size = value.abs();
     let exponent = size.log10().floor();
     if size >= 1e18 || size < 1e-4 {
         return power_of_ten(value, exponent);
     }
-    let thousands = if size >= 1e4 { (exponent / 3.0).floor() } else { 0.0 };
-    let scaled = significant(value / 10_f64.powf(3.0 * thousands));
+    let thousands = if size >= 1e4 {
+        (exponent / 3.0).floor()
+    } else {
+        0.0
+    };
+    let scaled = write(value / 10_f64.powf(3.0 * thousands));
     match PREFIXES[thousands as usize] {
         "" => scaled,
         prefix => format!("{scaled}\u{a0}{prefix}"),
@@ -25,19 +42,27 @@ fn power_of_ten(value: f64, exponent: f64) -> String {
     const DIGITS: [char; 10] = ['⁰', '¹', '²', '³', '⁴', '⁵', '⁶', '⁷', '⁸', '⁹'];
     let raised: String = format!("{exponent}")
         .chars()
-        .map(|digit| digit.to_digit(10).map_or('⁻', |digit| DIGITS[digit as usize]))
+        .map(|digit| {
+            digit
+                .to_digit(10)
+                .map_or('⁻', |digit| DIGITS[digit as usize])
+        })
         .collect();
-    match significant(value / 10_f64.powf(exponent)).as_str() {
+    match trimmed(significant(value / 10_f64.powf(exponent))).as_str() {
         "1" => format!("10{raised}"),
         mantissa => format!("{mantissa}·10{raised}"),
     }
 }
 
-/// Four significant digits without zeros at the end.
+/// Four significant digits.
 fn significant(value: f64) -> String {
     let before_point = value.abs().log10().floor().max(-4.0) as i32 + 1;
     let decimals = (4 - before_point).max(0) as usize;
-    let text = format!("{value:.decimals$}");
+    format!("{value:.decimals$}")
+}
+
+/// The same number without zeros at the end.
+fn trimmed(text: String) -> String {
     match text.contains('.') {
         true => text.trim_end_matches('0').trim_end_matches('.').to_owned(),
         false => text,
@@ -99,6 +124,14 @@ mod tests {
         check(3.1e17, "310 P");
         check(1e18, "10¹⁸");
         check(f64::NAN, "–");
+    }
+
+    #[test]
+    fn columns_of_numbers_have_equally_many_digits() {
+        assert_eq!(
+            ["1.200\u{a0}T", "24.00\u{a0}G", "0", "350.0"],
+            [1.2e12, 24e9, 0.0, 350.0].map(rounded)
+        );
     }
 
     #[test]

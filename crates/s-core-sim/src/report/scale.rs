@@ -31,12 +31,18 @@ pub struct Axis {
 impl Axis {
     /// An axis that begins at 0.
     pub fn linear(label: impl Into<String>) -> Self {
-        Self { label: label.into(), spread: Spread::Linear }
+        Self {
+            label: label.into(),
+            spread: Spread::Linear,
+        }
     }
 
     /// An axis of ratios.
     pub fn logarithmic(label: impl Into<String>) -> Self {
-        Self { label: label.into(), spread: Spread::Logarithmic }
+        Self {
+            label: label.into(),
+            spread: Spread::Logarithmic,
+        }
     }
 }
 
@@ -65,17 +71,34 @@ impl Scale {
             Spread::Linear => {
                 let max = if max > 0.0 { max } else { 1.0 };
                 let step = nice_step(max / ticks as f64);
-                let high = if tight { max } else { (max / step - 1e-9).ceil() * step };
-                Self { spread, low: 0.0, high, step }
+                let high = if tight {
+                    max
+                } else {
+                    (max / step - 1e-9).ceil() * step
+                };
+                Self {
+                    spread,
+                    low: 0.0,
+                    high,
+                    step,
+                }
             }
             Spread::Logarithmic => {
                 let min = shown.fold(f64::INFINITY, f64::min);
                 let (min, max) = if max > 0.0 { (min, max) } else { (1.0, 10.0) };
-                let (low, high) = (power(min.log10() + 1e-9, f64::floor), power(max.log10() - 1e-9, f64::ceil));
+                let (low, high) = (
+                    power(min.log10() + 1e-9, f64::floor),
+                    power(max.log10() - 1e-9, f64::ceil),
+                );
                 let high = high.max(10.0 * low);
                 let decades = (high / low).log10().round();
                 let step = (decades / ticks as f64).ceil().max(1.0);
-                Self { spread, low, high: if tight { max.max(2.0 * low) } else { high }, step }
+                Self {
+                    spread,
+                    low,
+                    high: if tight { max.max(2.0 * low) } else { high },
+                    step,
+                }
             }
         }
     }
@@ -95,9 +118,25 @@ impl Scale {
         let value = |place: u32| match self.spread {
             // Through decimals, so that 3 × 0.1 is 0.3.
             Spread::Linear => decimal(f64::from(place) * self.step),
-            Spread::Logarithmic => power(self.low.log10().round() + self.step * f64::from(place), |x| x),
+            Spread::Logarithmic if self.is_short() => {
+                let multiple = [1.0, 2.0, 5.0][place as usize % 3];
+                decimal(multiple * self.low * 10_f64.powi((place / 3) as i32))
+            }
+            Spread::Logarithmic => power(
+                self.low.log10().round() + self.step * f64::from(place),
+                |x| x,
+            ),
         };
-        (0..).map(value).take_while(|value| *value <= end).map(labelled).collect()
+        (0..)
+            .map(value)
+            .take_while(|value| *value <= end)
+            .map(labelled)
+            .collect()
+    }
+
+    /// Whether powers of ten alone would be few ticks.
+    fn is_short(&self) -> bool {
+        (self.high / self.low).log10() < 2.5
     }
 }
 
@@ -117,8 +156,12 @@ fn decimal(value: f64) -> f64 {
 /// The least of 1, 2, 2.5 and 5 times a power of ten that is not below `least`.
 fn nice_step(least: f64) -> f64 {
     let decade = 10_f64.powf(least.log10().floor());
-    let nice = [1.0, 2.0, 2.5, 5.0].into_iter().map(|multiple| multiple * decade);
-    nice.into_iter().find(|step| *step >= least * (1.0 - 1e-9)).unwrap_or(10.0 * decade)
+    let nice = [1.0, 2.0, 2.5, 5.0]
+        .into_iter()
+        .map(|multiple| multiple * decade);
+    nice.into_iter()
+        .find(|step| *step >= least * (1.0 - 1e-9))
+        .unwrap_or(10.0 * decade)
 }
 
 #[cfg(test)]
@@ -133,18 +176,24 @@ mod tests {
 
     #[test]
     fn ticks_are_round() {
-        let check = |spread, values: &[f64], wanted: &str| assert_eq!(labels(spread, values), wanted);
+        let check =
+            |spread, values: &[f64], wanted: &str| assert_eq!(labels(spread, values), wanted);
         check(Spread::Linear, &[0.0, 1.0], "0 0.2 0.4 0.6 0.8 1");
         check(Spread::Linear, &[3.0, 100.0], "0 20 40 60 80 100");
         check(Spread::Linear, &[0.07], "0 0.02 0.04 0.06 0.08");
         check(Spread::Linear, &[230_000.0], "0 50k 100k 150k 200k 250k");
         check(Spread::Linear, &[1.1e12], "0 250G 500G 750G 1T 1.25T");
         check(Spread::Linear, &[], "0 0.2 0.4 0.6 0.8 1");
-        check(Spread::Linear, &[f64::NAN, -4.0, f64::MAX, 5e-324], "0 0.2 0.4 0.6 0.8 1");
+        check(
+            Spread::Linear,
+            &[f64::NAN, -4.0, f64::MAX, 5e-324],
+            "0 0.2 0.4 0.6 0.8 1",
+        );
         check(Spread::Logarithmic, &[0.5, 100.0], "0.1 1 10 100");
-        check(Spread::Logarithmic, &[0.0, 1.0], "1 10");
+        check(Spread::Logarithmic, &[1.5, 100.0], "1 2 5 10 20 50 100");
+        check(Spread::Logarithmic, &[0.0, 1.0], "1 2 5 10");
         check(Spread::Logarithmic, &[1.0, 1e12], "1 1000 1M 1G 1T");
-        check(Spread::Logarithmic, &[], "1 10");
+        check(Spread::Logarithmic, &[], "1 2 5 10");
     }
 
     #[test]
@@ -155,6 +204,9 @@ mod tests {
         assert_eq!(scale.place(1000.0), Some(1.0));
         assert_eq!(scale.place(0.0), None);
         let scale = Scale::new(Spread::Linear, [0.0, 7.0].into_iter(), 5, true);
-        assert_eq!((scale.place(7.0), scale.place(f64::INFINITY)), (Some(1.0), None));
+        assert_eq!(
+            (scale.place(7.0), scale.place(f64::INFINITY)),
+            (Some(1.0), None)
+        );
     }
 }

@@ -73,14 +73,14 @@ pub(super) fn rect(class: &str, area: Area) -> Markup {
     }
 }
 
-/// How wide a text is, at most, in the usual fonts of screens: these are not asked.
+/// How wide a text is at most: an estimate after the widest of the usual fonts, as none is at hand.
 pub(super) fn text_width(text: &str) -> f64 {
     let of = |character: char| match character {
         'i' | 'j' | 'l' | '.' | ',' | ':' | ';' | '\'' | '|' | '!' | '\u{202f}' => 0.3,
         'f' | 'r' | 't' | ' ' | '(' | ')' | '-' | '/' | '\u{a0}' => 0.4,
         'm' | 'w' | 'M' | 'W' | '%' => 0.9,
         'A'..='Z' => 0.7,
-        _ => 0.58,
+        _ => 0.64,
     };
     text.chars().map(of).sum::<f64>() * FONT
 }

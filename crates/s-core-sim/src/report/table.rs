@@ -33,9 +33,9 @@ impl Cell {
         Self::Number(value, format!("{value}"))
     }
 
-    /// A number with a few of its digits ([`number::short`]).
-    pub fn short(value: f64) -> Self {
-        Self::Number(value, number::short(value))
+    /// A number with four of its digits ([`number::rounded`]).
+    pub fn rounded(value: f64) -> Self {
+        Self::Number(value, number::rounded(value))
     }
 
     /// A count.
@@ -75,8 +75,15 @@ impl Table {
 
     /// As CSV after RFC 4180, with `\n` at the ends of lines, and numbers with all their digits.
     pub fn to_csv(&self) -> String {
-        let header = self.columns.iter().map(|name| field(name)).collect::<Vec<_>>();
-        let rows = self.rows.iter().map(|row| row.iter().map(Cell::to_field).collect());
+        let header = self
+            .columns
+            .iter()
+            .map(|name| field(name))
+            .collect::<Vec<_>>();
+        let rows = self
+            .rows
+            .iter()
+            .map(|row| row.iter().map(Cell::to_field).collect());
         let lines = std::iter::once(header).chain(rows);
         lines.map(|fields| fields.join(",") + "\n").collect()
     }
@@ -158,7 +165,7 @@ mod tests {
     #[test]
     fn csv_quotes_what_must_be_quoted() {
         let mut table = Table::new(["name", "of \"what\"", "cost"]);
-        table.push([Cell::text("a, b"), Cell::Missing, Cell::short(1234567.25)]);
+        table.push([Cell::text("a, b"), Cell::Missing, Cell::rounded(1234567.25)]);
         table.push([Cell::text("c"), Cell::text("d"), Cell::percent(0.5)]);
         assert_eq!(
             table.to_csv(),
@@ -171,7 +178,12 @@ mod tests {
         let mut table = Table::new(["<i>", "n"]);
         table.push([Cell::text("<b>&"), Cell::count(12_345)]);
         let html = table.to_html(None).into_string();
-        assert!(html.contains("<th scope=\"col\">&lt;i&gt;</th><th scope=\"col\" class=\"n\">n</th>"));
-        assert!(html.contains("<td>&lt;b&gt;&amp;</td><td class=\"n\">12\u{202f}345</td>"), "{html}");
+        assert!(
+            html.contains("<th scope=\"col\">&lt;i&gt;</th><th scope=\"col\" class=\"n\">n</th>")
+        );
+        assert!(
+            html.contains("<td>&lt;b&gt;&amp;</td><td class=\"n\">12\u{202f}345</td>"),
+            "{html}"
+        );
     }
 }

@@ -45,8 +45,14 @@ impl Document {
         let figures = stage.join(FIGURES_DIR);
         fs::create_dir(&figures)?;
         for figure in self.figures() {
-            fs::write(figures.join(format!("{}.svg", figure.name)), figure.to_svg())?;
-            fs::write(figures.join(format!("{}.csv", figure.name)), figure.to_csv())?;
+            fs::write(
+                figures.join(format!("{}.svg", figure.name)),
+                figure.to_svg(),
+            )?;
+            fs::write(
+                figures.join(format!("{}.csv", figure.name)),
+                figure.to_csv(),
+            )?;
         }
         let mut report = File::create(stage.join(REPORT_FILE))?;
         report.write_all(self.to_html().as_bytes())?;
@@ -70,12 +76,19 @@ fn put_in_place(stage: &Path, dir: &Path) -> io::Result<()> {
 fn refuse_foreign(dir: &Path) -> Result<(), WriteReportError> {
     let report = dir.join(REPORT_FILE);
     let figures = dir.join(FIGURES_DIR);
-    for (path, is_ours) in [(report, is_report as fn(&Path) -> _), (figures, holds_figures)] {
+    for (path, is_ours) in [
+        (report, is_report as fn(&Path) -> _),
+        (figures, holds_figures),
+    ] {
         match is_ours(&path) {
             Ok(true) => {}
             Ok(false) => return Err(WriteReportError::Foreign(path)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) if error.kind() == io::ErrorKind::NotADirectory && path.parent() == Some(dir) && !dir.is_dir() => {
+            Err(error)
+                if error.kind() == io::ErrorKind::NotADirectory
+                    && path.parent() == Some(dir)
+                    && !dir.is_dir() =>
+            {
                 return Err(WriteReportError::NotADirectory(dir.to_owned()));
             }
             Err(source) => return Err(WriteReportError::Io { path, source }),
@@ -96,7 +109,10 @@ fn holds_figures(path: &Path) -> io::Result<bool> {
     }
     for entry in fs::read_dir(path)? {
         let file = entry?.path();
-        if !file.extension().is_some_and(|kind| kind == "svg" || kind == "csv") {
+        if !file
+            .extension()
+            .is_some_and(|kind| kind == "svg" || kind == "csv")
+        {
             return Ok(false);
         }
     }

@@ -31,10 +31,22 @@ fn scenario(data_centre: &DataCentre) -> Scenario {
 
     let run_once = |kind: PolicyKind, migration_cost, rounds| {
         let policy = kind.build();
-        let rules = Rules { migration_cost, ..Rules::default() };
-        let mut simulation =
-            Simulation::new(&model, snapshot.traffic(), before.clone(), policy.as_ref(), rules).unwrap();
-        let outcome = simulation.run_until_settled(RunLimits { max_rounds: rounds, ..RunLimits::default() });
+        let rules = Rules {
+            migration_cost,
+            ..Rules::default()
+        };
+        let mut simulation = Simulation::new(
+            &model,
+            snapshot.traffic(),
+            before.clone(),
+            policy.as_ref(),
+            rules,
+        )
+        .unwrap();
+        let outcome = simulation.run_until_settled(RunLimits {
+            max_rounds: rounds,
+            ..RunLimits::default()
+        });
         (outcome, simulation.allocation().clone())
     };
     let policy_run = |kind: PolicyKind| {
@@ -46,13 +58,19 @@ fn scenario(data_centre: &DataCentre) -> Scenario {
         let shown = kind == PolicyKind::Distributed;
         let traffic = shown.then(|| {
             let (_, early) = run_once(kind, MigrationCost::ZERO, Some(5));
-            vec![moment("after 5 rounds", &early), moment("in the end", &after)]
+            vec![
+                moment("after 5 rounds", &early),
+                moment("in the end", &after),
+            ]
         });
         Run {
             name: kind.name().into(),
             after: gauge.placement(&after),
             migrations: outcome.migrations.len() as u64,
-            moved: before.vms().filter(|vm| before.host(*vm) != after.host(*vm)).count() as u64,
+            moved: before
+                .vms()
+                .filter(|vm| before.host(*vm) != after.host(*vm))
+                .count() as u64,
             migrations_per_vm: migrations_per_vm(before.vm_count(), &outcome.migrations),
             token_hops: Some(outcome.token_hops),
             rounds: Some(outcome.rounds),
@@ -67,10 +85,17 @@ fn scenario(data_centre: &DataCentre) -> Scenario {
     let stand_in = |name: &str, share: f64| {
         let mut run = policies[0].clone();
         run.after.cost *= share;
-        run.after.link_loads.iter_mut().for_each(|load| *load *= share);
+        run.after
+            .link_loads
+            .iter_mut()
+            .for_each(|load| *load *= share);
         run.after.racks.as_mut().unwrap().idle += 1;
         (run.token_hops, run.rounds, run.migrations_per_vm) = (None, None, Vec::new());
-        Run { name: name.into(), curve: CostCurve::default(), ..run }
+        Run {
+            name: name.into(),
+            curve: CostCurve::default(),
+            ..run
+        }
     };
     let relative = |fraction| {
         let cost = MigrationCost::RelativeToVm(fraction);
@@ -79,7 +104,11 @@ fn scenario(data_centre: &DataCentre) -> Scenario {
     };
     let mean = instance.cost() / before.vm_count() as f64;
     let absolute = |multiple: f64| {
-        let (outcome, _) = run_once(PolicyKind::Distributed, MigrationCost::Absolute(multiple * mean), None);
+        let (outcome, _) = run_once(
+            PolicyKind::Distributed,
+            MigrationCost::Absolute(multiple * mean),
+            None,
+        );
         point(multiple * mean, &outcome)
     };
     let curve = |form: &str, points| MigrationCostCurve {
@@ -95,7 +124,10 @@ fn scenario(data_centre: &DataCentre) -> Scenario {
             "{} VMs on {} servers, link weights {:?}.",
             before.vm_count(),
             before.server_count(),
-            LinkWeights::new(data_centre.link_weights.clone()).unwrap().iter().collect::<Vec<_>>()
+            LinkWeights::new(data_centre.link_weights.clone())
+                .unwrap()
+                .iter()
+                .collect::<Vec<_>>()
         ),
         before: gauge.placement(before),
         traffic_before: gauge.rack_traffic(before, 256),
@@ -107,7 +139,10 @@ fn scenario(data_centre: &DataCentre) -> Scenario {
         ],
         policies,
         migration_costs: vec![
-            curve("c_m, fraction of the VM's own cost", fractions.map(relative).to_vec()),
+            curve(
+                "c_m, fraction of the VM's own cost",
+                fractions.map(relative).to_vec(),
+            ),
             curve("c_m, absolute", multiples.map(absolute).to_vec()),
         ],
     }
@@ -122,7 +157,11 @@ fn curve(outcome: &Outcome) -> CostCurve {
     };
     let points = (outcome.migrations.iter().enumerate())
         .map(|(before, migration)| at(migration.step, before + 1, migration.total_cost));
-    let end = at(outcome.token_hops, outcome.migrations.len(), outcome.final_cost);
+    let end = at(
+        outcome.token_hops,
+        outcome.migrations.len(),
+        outcome.final_cost,
+    );
     CostCurve::new(at(0, 0, outcome.initial_cost), points, end, 1000)
 }
 

@@ -11,16 +11,27 @@ const SMALL_SHARE: f64 = 0.05;
 impl Scenario {
     /// Fig. 5.2: the cost as a share of that to begin with, over seconds where all runs have them, and over hops.
     pub(super) fn cost_over_time(&self) -> Vec<Block> {
-        let runs: Vec<_> = (self.policies.iter()).filter(|run| !run.curve.points().is_empty()).collect();
+        let runs: Vec<_> = (self.policies.iter())
+            .filter(|run| !run.curve.points().is_empty())
+            .collect();
         if runs.is_empty() {
             return Vec::new();
         }
         let points = || runs.iter().flat_map(|run| run.curve.points());
         let mut panels = Vec::new();
         if points().all(|point| point.seconds.is_some()) {
-            panels.push(self.cost_panel("over time", "seconds since the first hop", &runs, |point| point.seconds));
+            panels.push(self.cost_panel(
+                "over time",
+                "seconds since the first hop",
+                &runs,
+                |point| point.seconds,
+            ));
         }
-        panels.push(self.cost_panel("over hops", "hops of the token", &runs, |point| Some(point.hops as f64)));
+        panels.push(
+            self.cost_panel("over hops", "hops of the token", &runs, |point| {
+                Some(point.hops as f64)
+            }),
+        );
         if panels.len() == 1 {
             panels[0].title.clear();
         }
@@ -30,11 +41,23 @@ impl Scenario {
              with; dotted: reference placements (cf. Fig. 5.2 of the thesis).",
             number::short(self.before.cost)
         );
-        let figure = self.figure("cost", "Cost while the token goes round", description, 1, panels);
+        let figure = self.figure(
+            "cost",
+            "Cost while the token goes round",
+            description,
+            1,
+            panels,
+        );
         vec![Block::Figure(caption, figure)]
     }
 
-    fn cost_panel(&self, title: &str, x: &str, runs: &[&Run], at: impl Fn(&CostPoint) -> Option<f64>) -> Panel {
+    fn cost_panel(
+        &self,
+        title: &str,
+        x: &str,
+        runs: &[&Run],
+        at: impl Fn(&CostPoint) -> Option<f64>,
+    ) -> Panel {
         let line = |run: &&Run| Line {
             name: run.name.clone(),
             points: (run.curve.points().iter())
@@ -43,10 +66,18 @@ impl Scenario {
             course: Course::Step,
         };
         let reference = |run: &Run| Reference {
-            label: format!("{}: {}", run.name, number::percent(self.share(run.after.cost))),
+            label: format!(
+                "{}: {}",
+                run.name,
+                number::percent(self.share(run.after.cost))
+            ),
             value: 100.0 * self.share(run.after.cost),
         };
-        let least = self.policies.iter().chain(&self.references).map(|run| self.share(run.after.cost));
+        let least = self
+            .policies
+            .iter()
+            .chain(&self.references)
+            .map(|run| self.share(run.after.cost));
         let label = "cost, % of the beginning";
         let y = match least.fold(1.0, f64::min) < SMALL_SHARE {
             true => Axis::logarithmic(label),
@@ -58,11 +89,20 @@ impl Scenario {
             series: runs.iter().map(line).collect(),
             references: self.references.iter().map(reference).collect(),
         };
-        Panel { title: title.into(), chart: Chart::Lines(chart) }
+        Panel {
+            title: title.into(),
+            chart: Chart::Lines(chart),
+        }
     }
 
     fn ends(&self, runs: &[&Run]) -> Vec<String> {
-        let end = |run: &&Run| format!("{} ends at {}", run.name, number::percent(self.share(run.after.cost)));
+        let end = |run: &&Run| {
+            format!(
+                "{} ends at {}",
+                run.name,
+                number::percent(self.share(run.after.cost))
+            )
+        };
         runs.iter().map(end).collect()
     }
 
@@ -78,8 +118,15 @@ impl Scenario {
             }
         }
         let panel = |form: &&str| {
-            let curves: Vec<_> = self.migration_costs.iter().filter(|curve| curve.form == *form).collect();
-            Panel { title: String::new(), chart: Chart::Lines(reduction_chart(form, &curves)) }
+            let curves: Vec<_> = self
+                .migration_costs
+                .iter()
+                .filter(|curve| curve.form == *form)
+                .collect();
+            Panel {
+                title: String::new(),
+                chart: Chart::Lines(reduction_chart(form, &curves)),
+            }
         };
         let mut panels: Vec<_> = forms.iter().map(panel).collect();
         if let [only] = panels.as_mut_slice() {
@@ -88,15 +135,29 @@ impl Scenario {
         let columns = panels.len().min(2);
         let description = "Higher migration costs allow fewer migrations and save less.".into();
         let caption = "By how much the cost falls under migration costs c_m of different forms (cf. Fig. 5.3 of the thesis).".into();
-        let figure = self.figure("migration-cost", "Reduction over migration cost", description, columns, panels);
+        let figure = self.figure(
+            "migration-cost",
+            "Reduction over migration cost",
+            description,
+            columns,
+            panels,
+        );
         vec![Block::Figure(caption, figure)]
     }
 }
 
 fn reduction_chart(form: &str, curves: &[&MigrationCostCurve]) -> LineChart {
-    let costs = || curves.iter().flat_map(|curve| curve.points.iter()).map(|point| point.migration_cost);
+    let costs = || {
+        curves
+            .iter()
+            .flat_map(|curve| curve.points.iter())
+            .map(|point| point.migration_cost)
+    };
     let above_zero = || costs().filter(|cost| *cost > 0.0);
-    let (least, most) = (above_zero().fold(f64::INFINITY, f64::min), above_zero().fold(0.0, f64::max));
+    let (least, most) = (
+        above_zero().fold(f64::INFINITY, f64::min),
+        above_zero().fold(0.0, f64::max),
+    );
     // Costs over several powers of ten; then what is saved without any is a level line.
     let wide = most > 100.0 * least;
     let is_zero = |cost: f64| cost == 0.0;
@@ -109,11 +170,21 @@ fn reduction_chart(form: &str, curves: &[&MigrationCostCurve]) -> LineChart {
         course: Course::Straight,
     };
     let free = |curve: &&MigrationCostCurve| {
-        let point = curve.points.iter().find(|point| wide && is_zero(point.migration_cost))?;
-        Some(Reference { label: "c_m = 0".into(), value: 100.0 * point.reduction })
+        let point = curve
+            .points
+            .iter()
+            .find(|point| wide && is_zero(point.migration_cost))?;
+        Some(Reference {
+            label: "c_m = 0".into(),
+            value: 100.0 * point.reduction,
+        })
     };
     LineChart {
-        x: if wide { Axis::logarithmic(form) } else { Axis::linear(form) },
+        x: if wide {
+            Axis::logarithmic(form)
+        } else {
+            Axis::linear(form)
+        },
         y: Axis::linear("cost saved, %"),
         series: curves.iter().map(line).collect(),
         references: curves.iter().take(1).filter_map(free).collect(),

@@ -116,9 +116,13 @@ impl Study {
     /// The report. Parts that are absent are left out.
     pub fn to_document(&self) -> Document {
         let many = self.scenarios.len() > 1;
-        let sections = self.scenarios.iter().flat_map(|scenario| scenario.sections(many));
-        let warning = (self.partial.as_ref())
-            .map(|what| format!("This report is partial: {what}. What was computed until then is shown."));
+        let sections = self
+            .scenarios
+            .iter()
+            .flat_map(|scenario| scenario.sections(many));
+        let warning = (self.partial.as_ref()).map(|what| {
+            format!("This report is partial: {what}. What was computed until then is shown.")
+        });
         Document::new(&self.title, sections.collect())
             .with_facts(self.facts.clone())
             .with_warning(warning)
@@ -145,7 +149,10 @@ impl Scenario {
             ("Cost over time", self.cost_over_time()),
             ("Migration cost", self.reduction_over_migration_cost()),
             ("Traffic in the network", self.traffic_in_the_network()),
-            ("Migrations and idle servers", [self.stability(), self.idle()].concat()),
+            (
+                "Migrations and idle servers",
+                [self.stability(), self.idle()].concat(),
+            ),
             ("Other systems", self.other_systems()),
         ];
         let section = |(title, mut blocks): (&str, Vec<Block>)| {
@@ -164,7 +171,14 @@ impl Scenario {
         parts.map(section).collect()
     }
 
-    fn figure(&self, name: &str, title: &str, description: String, columns: usize, panels: Vec<Panel>) -> Figure {
+    fn figure(
+        &self,
+        name: &str,
+        title: &str,
+        description: String,
+        columns: usize,
+        panels: Vec<Panel>,
+    ) -> Figure {
         Figure {
             name: name.into(),
             title: title.into(),

@@ -9,7 +9,11 @@ impl Scenario {
         if self.peers.is_empty() {
             return Vec::new();
         }
-        let rows = |value: &dyn Fn(&Run) -> f64| self.runs().map(|run| (run.name.clone(), value(run))).collect();
+        let rows = |value: &dyn Fn(&Run) -> f64| {
+            self.runs()
+                .map(|run| (run.name.clone(), value(run)))
+                .collect()
+        };
         let cost = RowChart {
             label: "cost, share of the beginning".into(),
             rows: rows(&|run| self.share(run.after.cost)),
@@ -20,14 +24,32 @@ impl Scenario {
             rows: rows(&|run| run.migrations as f64),
             written: Written::Short,
         };
-        let shown = Self::best(&self.policies).into_iter().chain(&self.peers).chain(Self::best(&self.references));
-        let panel = |chart| Panel { title: String::new(), chart };
+        let shown = Self::best(&self.policies)
+            .into_iter()
+            .chain(&self.peers)
+            .chain(Self::best(&self.references));
+        let panel = |chart| Panel {
+            title: String::new(),
+            chart,
+        };
         let description = "Cost and migrations of S-CORE's policies, of other systems and of reference placements.".into();
         let panels = vec![panel(Chart::Rows(cost)), panel(Chart::Rows(migrations))];
-        let systems = self.figure("systems", "S-CORE and other systems", description, 1, panels);
+        let systems = self.figure(
+            "systems",
+            "S-CORE and other systems",
+            description,
+            1,
+            panels,
+        );
         let loads = vec![panel(Chart::Bars(self.link_load_chart(shown)))];
         let description = "The load of the links of each level, before and after.".into();
-        let loads = self.figure("systems-link-load", "Load per link level, other systems", description, 1, loads);
+        let loads = self.figure(
+            "systems-link-load",
+            "Load per link level, other systems",
+            description,
+            1,
+            loads,
+        );
         vec![
             Block::Figure("What is left of the cost (Eq. 3.1), and the migrations that it takes.".into(), systems),
             Block::Figure("Traffic over the links of each level; of the policies and references, those with the lowest cost.".into(), loads),
@@ -45,7 +67,7 @@ impl Scenario {
                 Cell::percent(1.0 - self.share(run.after.cost)),
                 Cell::count(run.migrations),
             ];
-            let loads = run.after.link_loads.iter().map(|load| Cell::short(*load));
+            let loads = run.after.link_loads.iter().map(|load| Cell::rounded(*load));
             table.push(cells.into_iter().chain(loads));
         }
         table

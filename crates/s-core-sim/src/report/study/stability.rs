@@ -9,11 +9,18 @@ const MOST: usize = 8;
 
 impl Scenario {
     pub(super) fn stability(&self) -> Vec<Block> {
-        let runs: Vec<_> = self.policies.iter().filter(|run| !run.migrations_per_vm.is_empty()).collect();
+        let runs: Vec<_> = self
+            .policies
+            .iter()
+            .filter(|run| !run.migrations_per_vm.is_empty())
+            .collect();
         let Some(most) = runs.iter().map(|run| run.migrations_per_vm.len() - 1).max() else {
             return Vec::new();
         };
-        let bars = |run: &&Run| Bars { name: run.name.clone(), values: shares(&run.migrations_per_vm) };
+        let bars = |run: &&Run| Bars {
+            name: run.name.clone(),
+            values: shares(&run.migrations_per_vm),
+        };
         let group = |count: usize| match most > MOST && count == MOST {
             true => format!("≥ {MOST}"),
             false => count.to_string(),
@@ -24,14 +31,25 @@ impl Scenario {
             y_label: "% of the VMs".into(),
             series: runs.iter().map(bars).collect(),
         };
-        let panels = vec![Panel { title: String::new(), chart: Chart::Bars(chart) }];
+        let panels = vec![Panel {
+            title: String::new(),
+            chart: Chart::Bars(chart),
+        }];
         let mean = |run: &&Run| {
             let vms: u64 = run.migrations_per_vm.iter().sum();
             let mean = run.migrations as f64 / vms.max(1) as f64;
-            format!("{}: {} per VM, at most {}", run.name, number::short(mean), run.migrations_per_vm.len() - 1)
+            format!(
+                "{}: {} per VM, at most {}",
+                run.name,
+                number::short(mean),
+                run.migrations_per_vm.len() - 1
+            )
         };
         let means: Vec<_> = runs.iter().map(mean).collect();
-        let caption = format!("How many VMs migrate how often until nothing is left to gain. {}.", means.join("; "));
+        let caption = format!(
+            "How many VMs migrate how often until nothing is left to gain. {}.",
+            means.join("; ")
+        );
         let description = "A histogram of the migrations per VM.".into();
         let figure = self.figure("migrations", "Migrations per VM", description, 1, panels);
         vec![Block::Figure(caption, figure)]
@@ -54,7 +72,10 @@ mod tests {
     #[test]
     fn those_that_migrate_often_are_put_together() {
         assert_eq!(shares(&[3, 1]), [75.0, 25.0]);
-        assert_eq!(shares(&[2, 0, 0, 0, 0, 0, 0, 0, 1, 0, 1]), [50.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 50.0]);
+        assert_eq!(
+            shares(&[2, 0, 0, 0, 0, 0, 0, 0, 1, 0, 1]),
+            [50.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 50.0]
+        );
         assert_eq!(shares(&[0]), [0.0]);
     }
 }

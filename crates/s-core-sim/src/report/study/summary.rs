@@ -23,35 +23,60 @@ impl Scenario {
 
     /// The result in words.
     fn sentence(&self) -> Option<String> {
-        let shares = || self.policies.iter().map(|run| 1.0 - self.share(run.after.cost));
+        let shares = || {
+            self.policies
+                .iter()
+                .map(|run| 1.0 - self.share(run.after.cost))
+        };
         let least = shares().reduce(f64::min)?;
         let most = shares().reduce(f64::max)?;
         let saved = match self.policies.len() {
             1 => format!("S-CORE saves {} of the cost", number::percent(most)),
-            _ => format!("S-CORE saves {} to {} of the cost", number::percent(least), number::percent(most)),
+            _ => format!(
+                "S-CORE saves {} to {} of the cost",
+                number::percent(least),
+                number::percent(most)
+            ),
         };
         let reference = Self::best(&self.references).map(|run| {
             let saved = number::percent(1.0 - self.share(run.after.cost));
-            format!("; the best reference placement ({}) would save {saved}", run.name)
+            format!(
+                "; the best reference placement ({}) would save {saved}",
+                run.name
+            )
         });
         Some(format!("{saved}{}.", reference.unwrap_or_default()))
     }
 
     fn table(&self) -> Table {
-        let best = Self::best(self.runs()).map_or(self.before.cost, |run| run.after.cost.min(self.before.cost));
+        let best = Self::best(self.runs())
+            .map_or(self.before.cost, |run| run.after.cost.min(self.before.cost));
         let mut table = Table::new([
-            "placement", "cost", "saved", "× best", "migrations", "VMs moved", "hops", "rounds", "CPU s",
+            "placement",
+            "cost",
+            "saved",
+            "×\u{a0}best",
+            "migrations",
+            "VMs\u{a0}moved",
+            "hops",
+            "rounds",
+            "CPU\u{a0}s",
         ]);
         let times_best = |cost: f64| match best > 0.0 {
             true => Cell::Number(cost / best, format!("{:.2}", cost / best)),
             false => Cell::Missing,
         };
-        let before = [Cell::text(BEFORE), Cell::short(self.before.cost), Cell::Missing, times_best(self.before.cost)];
+        let before = [
+            Cell::text(BEFORE),
+            Cell::rounded(self.before.cost),
+            Cell::Missing,
+            times_best(self.before.cost),
+        ];
         table.push(before.into_iter().chain((0..5).map(|_| Cell::Missing)));
         for run in self.runs() {
             table.push([
                 Cell::text(run.label()),
-                Cell::short(run.after.cost),
+                Cell::rounded(run.after.cost),
                 Cell::percent(1.0 - self.share(run.after.cost)),
                 times_best(run.after.cost),
                 Cell::count(run.migrations),
