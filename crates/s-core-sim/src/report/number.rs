@@ -23,7 +23,7 @@ fn prefixed(value: f64, write: fn(f64) -> String) -> String {
     }
     let size = value.abs();
     let exponent = size.log10().floor();
-    if size >= 1e18 || size < 1e-4 {
+    if !(1e-4..1e18).contains(&size) {
         return power_of_ten(value, exponent);
     }
     let thousands = if size >= 1e4 {
@@ -74,7 +74,7 @@ pub fn count(value: u64) -> String {
     let digits = value.to_string();
     let mut text = String::new();
     for (place, digit) in digits.char_indices() {
-        if place > 0 && (digits.len() - place) % 3 == 0 {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
             text.push('\u{202f}');
         }
         text.push(digit);
