@@ -128,18 +128,18 @@ fn check_svg(svg: &str) {
         .split(' ')
         .map(|x| x.parse().unwrap())
         .collect();
-    let inside = |node: roxmltree::Node<'_, '_>, name, size: f64| {
+    let inside = |node: roxmltree::Node<'_, '_>, name, begin: f64, size: f64| {
         let place = node
             .attribute(name)
             .map_or(0.0, |place| place.parse::<f64>().unwrap());
         assert!(
-            (0.0..=size).contains(&place),
+            (begin..=begin + size).contains(&place),
             "{name} {place} of {size}: {node:?}"
         );
     };
     for node in root.descendants() {
-        inside(node, "x", view[2]);
-        inside(node, "y", view[3]);
+        inside(node, "x", view[0], view[2]);
+        inside(node, "y", view[1], view[3]);
         for name in ["d", "width", "height", "cx", "cy"] {
             let numbers = node.attribute(name).unwrap_or("");
             assert!(
@@ -323,7 +323,7 @@ fn any_value() -> impl Strategy<Value = f64> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(ProptestConfig::with_cases(256))]
 
     #[test]
     fn any_numbers_make_a_drawing(

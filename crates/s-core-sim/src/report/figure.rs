@@ -151,16 +151,25 @@ impl Figure {
             } else {
                 4.0
             };
+        // A page has margins, a file needs its own.
+        let margin = if style.is_some() { 12.0 } else { 0.0 };
+        let all = Area {
+            x: 0.0,
+            y: 0.0,
+            width: WIDTH,
+            height: height.ceil(),
+        };
+        let paper = all.within(-margin, -margin, -margin, -margin);
         let name = file_name(&self.name);
         let (title_id, text_id) = (format!("{name}-title"), format!("{name}-text"));
         html! {
             svg xmlns="http://www.w3.org/2000/svg" class="chart" role="img"
-                viewBox=(format!("0 0 {WIDTH} {}", coordinate(height.ceil())))
+                viewBox=(paper.to_view_box())
                 aria-labelledby=(format!("{title_id} {text_id}")) {
                 title id=(title_id) { (self.title) }
                 desc id=(text_id) { (self.description) }
                 @if let Some(style) = style { style { (PreEscaped(style)) } }
-                (rect("paper", Area { x: 0.0, y: 0.0, width: WIDTH, height: height.ceil() }))
+                (rect("paper", paper))
                 @for entry in &entries { (entry.draw(lines)) }
                 @for (panel, area) in self.panels.iter().zip(panels) {
                     (text(area.x, area.y - 0.6 * FONT, Anchor::Start, "head", &shortened(&panel.title, area.width)))

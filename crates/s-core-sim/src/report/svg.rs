@@ -27,6 +27,11 @@ impl Area {
         self.y + self.height
     }
 
+    pub(super) fn to_view_box(self) -> String {
+        let sides = [self.x, self.y, self.width, self.height];
+        sides.map(coordinate).join(" ")
+    }
+
     /// What is left of it within these margins.
     pub(super) fn within(&self, left: f64, top: f64, right: f64, bottom: f64) -> Self {
         Self {
