@@ -1,5 +1,7 @@
 //! What is measured of placements and runs, against the plainest computation that there is.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use proptest::prelude::*;
 use s_core_model::{
     Allocation, CostModel, Level, Levels, LinkWeights, ServerId, ServerIndex, VmIndex,

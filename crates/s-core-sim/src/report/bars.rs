@@ -5,7 +5,7 @@ use maud::{Markup, html};
 use super::axes;
 use super::number::{self, coordinate};
 use super::scale::{Scale, Spread};
-use super::svg::{Anchor, Area, FONT, path, text, widest};
+use super::svg::{Anchor, Area, FONT, path, shortened, text, widest};
 use super::table::{Cell, Table};
 
 /// Upright bars in groups, one bar of each series in each group; a histogram has one group per value.
@@ -136,7 +136,10 @@ impl RowChart {
             .iter()
             .map(|row| self.written.write(row.1))
             .collect();
-        let left = widest(self.rows.iter().map(|row| row.0.as_str())) + 8.0;
+        let names: Vec<_> = (self.rows.iter())
+            .map(|row| shortened(&row.0, 0.4 * area.width))
+            .collect();
+        let left = widest(names.iter().map(AsRef::as_ref)) + 8.0;
         let right = widest(written.iter().map(String::as_str)) + 8.0;
         let plot = area.within(left, 1.2 * ROW, right, 0.0);
         html! {
@@ -144,7 +147,7 @@ impl RowChart {
             @for (index, ((name, value), written)) in self.rows.iter().zip(&written).enumerate() {
                 @let y = plot.y + ROW * index as f64;
                 @let width = x.place(*value).unwrap_or(0.0) * plot.width;
-                (text(plot.x - 8.0, y + 0.72 * ROW, Anchor::End, "", name))
+                (text(plot.x - 8.0, y + 0.72 * ROW, Anchor::End, "", &names[index]))
                 g class=(format!("s{}", style(name))) {
                     rect class="fill" x=(coordinate(plot.x)) y=(coordinate(y + 0.18 * ROW))
                         width=(coordinate(width)) height=(coordinate(0.64 * ROW)) {}

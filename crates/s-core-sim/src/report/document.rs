@@ -113,7 +113,7 @@ impl Document {
                 }
             }
         };
-        page.into_string() + "\n"
+        without_controls(page) + "\n"
     }
 
     fn contents(&self) -> Markup {
@@ -189,6 +189,13 @@ fn draw_figure(number: usize, caption: &str, figure: &Figure) -> Markup {
             }
         }
     }
+}
+
+/// The page without control characters in its texts: XML has no way to write them.
+pub(super) fn without_controls(page: Markup) -> String {
+    let mut text = page.into_string();
+    text.retain(|character| !character.is_control() || matches!(character, '\n' | '\t'));
+    text
 }
 
 /// The text with hyphens for all that is no letter and no digit, in lower case.

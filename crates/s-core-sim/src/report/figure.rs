@@ -1,12 +1,15 @@
 //! Figures: charts side by side with one legend, as SVG and as CSV.
 
+use std::borrow::Cow;
+
 use maud::{Markup, PreEscaped, html};
 
 use super::bars::{BarChart, RowChart};
+use super::document::{file_name, without_controls};
 use super::heat::{HeatMap, HeatScale};
 use super::line::LineChart;
 use super::number::coordinate;
-use super::svg::{Anchor, Area, FONT, rect, text, text_width};
+use super::svg::{Anchor, Area, FONT, rect, shortened, text, text_width};
 use super::table::Table;
 
 /// One or more charts side by side. They share their colours and a legend.
@@ -66,7 +69,7 @@ impl Figure {
         let root = self.draw(Some(STYLE));
         format!(
             "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n{}\n",
-            root.into_string()
+            without_controls(root)
         )
     }
 
@@ -148,21 +151,28 @@ impl Figure {
             } else {
                 4.0
             };
-        let (title_id, text_id) = (
-            format!("{}-title", self.name),
-            format!("{}-text", self.name),
-        );
+        // A page has margins, a file needs its own.
+        let margin = if style.is_some() { 12.0 } else { 0.0 };
+        let all = Area {
+            x: 0.0,
+            y: 0.0,
+            width: WIDTH,
+            height: height.ceil(),
+        };
+        let paper = all.within(-margin, -margin, -margin, -margin);
+        let name = file_name(&self.name);
+        let (title_id, text_id) = (format!("{name}-title"), format!("{name}-text"));
         html! {
             svg xmlns="http://www.w3.org/2000/svg" class="chart" role="img"
-                viewBox=(format!("0 0 {WIDTH} {}", coordinate(height.ceil())))
+                viewBox=(paper.to_view_box())
                 aria-labelledby=(format!("{title_id} {text_id}")) {
                 title id=(title_id) { (self.title) }
                 desc id=(text_id) { (self.description) }
                 @if let Some(style) = style { style { (PreEscaped(style)) } }
-                (rect("paper", Area { x: 0.0, y: 0.0, width: WIDTH, height: height.ceil() }))
+                (rect("paper", paper))
                 @for entry in &entries { (entry.draw(lines)) }
                 @for (panel, area) in self.panels.iter().zip(panels) {
-                    (text(area.x, area.y - 0.6 * FONT, Anchor::Start, "head", &panel.title))
+                    (text(area.x, area.y - 0.6 * FONT, Anchor::Start, "head", &shortened(&panel.title, area.width)))
                     (panel.chart.draw(area, &style_of, HeatScale { max: max.unwrap_or(0.0) }))
                 }
                 @if max.is_some() {
@@ -207,7 +217,7 @@ struct Entry<'a> {
     y: f64,
     sample: f64,
     style: usize,
-    name: &'a str,
+    name: Cow<'a, str>,
 }
 
 /// The legend's names in lines from the top, each after a sample of this width.
@@ -215,7 +225,8 @@ fn legend_places<'a>(names: &[(usize, &'a str)], sample: f64) -> Vec<Entry<'a>> 
     let (mut x, mut y) = (0.0, FONT);
     let mut entries = Vec::new();
     for (style, name) in names {
-        let width = sample + 6.0 + text_width(name);
+        let name = shortened(name, WIDTH - sample - 6.0);
+        let width = sample + 6.0 + text_width(&name);
         if x > 0.0 && x + width > WIDTH {
             (x, y) = (0.0, y + LEGEND_LINE);
         }
@@ -243,7 +254,7 @@ impl Entry<'_> {
                     (rect("fill", Area { x: self.x, y: self.y - 0.8 * FONT, width: self.sample, height: 0.85 * FONT }))
                 }
             }
-            (text(self.x + self.sample + 6.0, self.y, Anchor::Start, "", self.name))
+            (text(self.x + self.sample + 6.0, self.y, Anchor::Start, "", &self.name))
         }
     }
 }

@@ -85,7 +85,7 @@ impl HeatMap {
     fn ticks(&self) -> Vec<(f64, String)> {
         let parts = [4, 2, 1]
             .into_iter()
-            .find(|parts| self.extent % parts == 0)
+            .find(|parts| self.extent.is_multiple_of(*parts))
             .unwrap_or(1);
         let tick = |part| part * self.extent / parts;
         (0..=parts)

@@ -7,7 +7,7 @@ use maud::{Markup, html};
 use super::axes;
 use super::number::coordinate;
 use super::scale::{Axis, Scale};
-use super::svg::{Anchor, Area, FONT, path, text};
+use super::svg::{Anchor, Area, FONT, path, shortened, text};
 use super::table::{Cell, Table};
 
 /// Lines over a plane.
@@ -89,20 +89,24 @@ impl LineChart {
     }
 
     /// The level lines, with labels at the right that do not cover each other.
-    fn draw_references(&self, plot: Area, y: &Scale) -> Markup {
+    fn draw_references(&self, plot: Area, scale: &Scale) -> Markup {
         let mut lines: Vec<_> = (self.references.iter())
             .filter_map(|reference| {
-                let y = plot.bottom() - y.place(reference.value)? * plot.height;
-                Some((y, reference.label.as_str()))
+                let y = plot.bottom() - scale.place(reference.value)? * plot.height;
+                Some((y, shortened(&reference.label, plot.width)))
             })
             .collect();
         lines.sort_by(|a, b| b.0.total_cmp(&a.0));
         let mut free_above = plot.bottom();
+        let bases = lines.iter().map(|(y, _)| {
+            let base = (y - 5.0).min(free_above - 2.0);
+            free_above = base - FONT;
+            base
+        });
+        let bases: Vec<_> = bases.collect();
         html! {
-            @for (y, label) in lines {
-                (path("reference", &format!("M{} {}h{}", coordinate(plot.x), coordinate(y), coordinate(plot.width))))
-                @let base = (y - 5.0).min(free_above - 2.0);
-                @let _ = free_above = base - FONT;
+            @for ((y, label), base) in lines.iter().zip(bases) {
+                (path("reference", &format!("M{} {}h{}", coordinate(plot.x), coordinate(*y), coordinate(plot.width))))
                 (text(plot.right() - 4.0, base, Anchor::End, "halo", label))
             }
         }

@@ -54,7 +54,4 @@ pub use scale::{Axis, Spread};
 pub use table::{Cell, Table};
 pub use write::WriteReportError;
 
-/// The name of a report's page.
-pub const REPORT_FILE: &str = "report.html";
-/// The name of the directory beside it that its figures are in.
-pub const FIGURES_DIR: &str = "figures";
+pub use crate::result::{FIGURES_DIR, REPORT_FILE};

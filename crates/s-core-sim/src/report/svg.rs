@@ -1,5 +1,7 @@
 //! Places and texts in a drawing.
 
+use std::borrow::Cow;
+
 use maud::{Markup, html};
 
 use super::number::coordinate;
@@ -23,6 +25,11 @@ impl Area {
 
     pub(super) fn bottom(&self) -> f64 {
         self.y + self.height
+    }
+
+    pub(super) fn to_view_box(self) -> String {
+        let sides = [self.x, self.y, self.width, self.height];
+        sides.map(coordinate).join(" ")
     }
 
     /// What is left of it within these margins.
@@ -54,10 +61,12 @@ impl Anchor {
     }
 }
 
-/// A text whose base line is at `y`.
+/// A text whose base line is at `y`; nothing if it is empty.
 pub(super) fn text(x: f64, y: f64, anchor: Anchor, class: &str, text: &str) -> Markup {
     html! {
-        text x=(coordinate(x)) y=(coordinate(y)) text-anchor=(anchor.name()) class=(class) { (text) }
+        @if !text.is_empty() {
+            text x=(coordinate(x)) y=(coordinate(y)) text-anchor=(anchor.name()) class=(class) { (text) }
+        }
     }
 }
 
@@ -85,7 +94,39 @@ pub(super) fn text_width(text: &str) -> f64 {
     text.chars().map(of).sum::<f64>() * FONT
 }
 
+/// The text, or its beginning if it is wider than this.
+pub(super) fn shortened(text: &str, width: f64) -> Cow<'_, str> {
+    if text_width(text) <= width {
+        return text.into();
+    }
+    let mut short = String::new();
+    for character in text.chars() {
+        short.push(character);
+        if text_width(&short) + FONT > width {
+            short.pop();
+            break;
+        }
+    }
+    (short + "…").into()
+}
+
 /// The widest of these texts.
 pub(super) fn widest<'a>(texts: impl Iterator<Item = &'a str>) -> f64 {
     texts.map(text_width).fold(0.0, f64::max)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_long_texts_are_shortened() {
+        assert_eq!(shortened("short", 100.0), "short");
+        let short = shortened("much too long for its place", 100.0);
+        assert!(
+            short.starts_with("much too") && short.ends_with('…') && text_width(&short) <= 100.0,
+            "{short}"
+        );
+        assert_eq!(shortened("ab", 1.0), "…");
+    }
 }

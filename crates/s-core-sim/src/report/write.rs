@@ -84,11 +84,7 @@ fn refuse_foreign(dir: &Path) -> Result<(), WriteReportError> {
             Ok(true) => {}
             Ok(false) => return Err(WriteReportError::Foreign(path)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error)
-                if error.kind() == io::ErrorKind::NotADirectory
-                    && path.parent() == Some(dir)
-                    && !dir.is_dir() =>
-            {
+            Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
                 return Err(WriteReportError::NotADirectory(dir.to_owned()));
             }
             Err(source) => return Err(WriteReportError::Io { path, source }),
