@@ -12,8 +12,8 @@ use super::{Flow, HomeRacks, Pattern, PatternError};
 /// How long flows last.
 ///
 /// The number of active flows stays as it is (5.1.1: "maintains 10 active flows"): whenever one ends, another of
-/// its kind, small or large, starts. Small flows last one window: in thesis 2.2, 80 % of flows last less than 10 s (\[16\]) or
-/// 11 s (\[49\]).
+/// its kind, small or large, starts. Small flows last one window: in thesis 2.2, 80 % of flows last less than 10 s
+/// (\[16\], see [`Pattern`]) or 11 s (\[49\]).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Dynamics {
     /// How many windows a large flow lasts on average, 1 to 10⁶; it is as likely to end in each. 3: in \[16\], most
@@ -97,8 +97,8 @@ impl DynamicTraffic {
         })
     }
 
-    /// λ for all pairs, averaged over the next window and those before it: [`Pattern::windows`] in all, or as many as there
-    /// have been. O(flows in these windows).
+    /// λ for all pairs, averaged over the next window and those before it: [`Pattern::windows`] in all, or as many as
+    /// there have been. O(flows in these windows).
     ///
     /// The first window has the flows that [`flows`](super::flows) draws for one window from the same seed. Unlike
     /// there, flows go on from window to window, so that averaging adds fewer pairs.

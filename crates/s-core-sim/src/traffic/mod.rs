@@ -1,7 +1,7 @@
 //! Traffic after thesis 5.1.1.
 //!
-//! [`Pattern`] says how much who talks to whom, with the source of each parameter; [`flows`] draws the flows of a static
-//! traffic matrix, [`DynamicTraffic`] those that start and end from window to window.
+//! [`Pattern`] says who talks to whom and how much, with the source of each parameter; [`flows`] draws the flows of
+//! a static traffic matrix, [`DynamicTraffic`] those that start and end from window to window.
 //!
 //! A VM has a *home rack* ([`HomeRacks`]). Most flows stay within it. The others have an end in one of the hot racks,
 //! and mostly the other end in one of this rack's few partners: the matrix of racks is sparse, with few hot spots,
@@ -36,7 +36,8 @@ pub struct Flow {
     pub bytes: u64,
 }
 
-/// The flows of all [windows](Pattern::windows) of a data centre, one window after the other. None for fewer than two VMs.
+/// The flows of all [windows](Pattern::windows) of a data centre, one window after the other. None for fewer than
+/// two VMs.
 ///
 /// # Errors
 ///
