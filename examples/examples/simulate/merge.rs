@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use s_core_examples::Failure;
 use s_core_examples::cli::{count, print, si, table};
-use s_core_sim::sweep::{Group, Merged, MergedRun, Spread, Sweep};
+use s_core_sim::sweep::{Distinction, Group, Merged, MergedRun, Spread, Sweep};
 
 /// Puts the results of sweeps together, whatever machines they were made on.
 ///
@@ -72,73 +72,60 @@ fn warn(what: &str, advice: &str, names: &[String]) {
     eprintln!("warning: {runs} {what}: {shown}{more}; {advice}");
 }
 
-/// Means and spreads over seeds, group by group.
+/// Means and spreads over seeds, group by group; what all groups have in common stands above.
 fn report(merged: &Merged) -> String {
-    let mut rows = table(&[
-        "topology",
-        ">VMs",
-        "placement",
-        "method",
-        "target choice",
-        ">c_m",
-        ">max. rounds",
-        ">runs",
-        ">final cost",
-        ">reduction",
-        ">migrations",
-        ">rounds",
-        ">CPU seconds",
-        ">times reference",
-    ]);
     let groups = merged.groups();
-    for group in &groups {
-        let run = group.parameters();
-        let token = run.method.token();
-        let text = |text: Option<String>| text.unwrap_or_default();
-        rows.add_row([
-            run.data_centre.topology.to_string(),
-            run.data_centre.vms.to_string(),
-            run.data_centre.placement_name().to_owned(),
-            run.method.name().to_owned(),
-            text(token.map(|token| token.target_choice.to_string())),
-            text(token.map(|token| token.migration_cost.to_string())),
-            text(
-                token
-                    .and_then(|token| token.max_rounds)
-                    .map(|rounds| rounds.to_string()),
-            ),
-            group.runs.len().to_string(),
-            spread(group, si, |run| Some(run.report.final_cost)),
-            spread(
-                group,
-                |percent| format!("{percent:.2} %"),
-                |run| Some(run.reduction_percent()),
-            ),
-            spread(
-                group,
-                |number| format!("{number:.1}"),
-                |run| Some(run.report.migrations as f64),
-            ),
-            spread(
-                group,
-                |number| format!("{number:.1}"),
-                |run| Some(run.report.rounds as f64),
-            ),
-            spread(
-                group,
-                |number| format!("{number:.3}"),
-                |run| Some(run.report.seconds),
-            ),
-            spread(group, |number| format!("{number:.3}"), MergedRun::ratio),
-        ]);
+    let apart = Distinction::of(&groups);
+    let results: Vec<_> = groups.iter().map(results).collect();
+    let known = |column: &usize| results.iter().any(|row| !row[*column].is_empty());
+    let known: Vec<usize> = (0..RESULTS.len()).filter(known).collect();
+    let names = known.iter().map(|column| RESULTS[*column]);
+    let mut table = table(
+        &apart
+            .columns
+            .iter()
+            .copied()
+            .chain(names)
+            .collect::<Vec<_>>(),
+    );
+    for (parameters, results) in apart.rows.iter().zip(&results) {
+        let results = known.iter().map(|column| &results[*column]);
+        table.add_row(parameters.iter().chain(results));
     }
-    let (runs, groups) = (merged.runs().len() as u64, groups.len() as u64);
+    let shared = apart.shared.iter();
+    let shared = shared.map(|(name, value)| format!("{name} {value}"));
     format!(
-        "{}, {} that differ in more than the seed; mean ± standard deviation\n{}\n",
-        count(runs, "run"),
-        count(groups, "group"),
-        rows.trim_fmt(),
+        "{} in {} of runs alike but for their seeds; mean ± standard deviation\n{}\n\n{}\n",
+        count(merged.runs().len() as u64, "run"),
+        count(groups.len() as u64, "group"),
+        shared.collect::<Vec<_>>().join(", "),
+        table.trim_fmt(),
     )
+}
+
+const RESULTS: [&str; 7] = [
+    ">runs",
+    ">final cost",
+    ">reduction",
+    ">VMs moved",
+    ">rounds",
+    ">CPU seconds",
+    ">times reference",
+];
+
+fn results(group: &Group<'_>) -> [String; RESULTS.len()] {
+    let percent: fn(f64) -> String = |percent| format!("{percent:.2} %");
+    let tenths: fn(f64) -> String = |number| format!("{number:.1}");
+    let thousandths: fn(f64) -> String = |number| format!("{number:.3}");
+    [
+        group.runs().len().to_string(),
+        spread(group, si, |run| Some(run.report.final_cost)),
+        spread(group, percent, |run| Some(run.reduction_percent())),
+        spread(group, tenths, |run| Some(run.report.vms_moved as f64)),
+        spread(group, tenths, |run| Some(run.report.rounds as f64)),
+        spread(group, thousandths, |run| Some(run.report.seconds)),
+        spread(group, thousandths, MergedRun::ratio),
+    ]
 }
 
 /// Mean and, if there are several numbers, standard deviation.
