@@ -51,6 +51,7 @@ mod cpu_time;
 mod data_centre;
 pub mod fault_world;
 mod link_load;
+pub mod reference;
 pub mod result;
 mod simulation;
 pub mod snapshot;

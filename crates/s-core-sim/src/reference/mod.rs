@@ -1,0 +1,1 @@
+//! Reference optima: placements computed by one who holds the whole picture, to hold the policies against.
