@@ -1,1 +1,5 @@
 //! Reference optima: placements computed by one who holds the whole picture, to hold the policies against.
+
+mod multilevel;
+
+pub use multilevel::Multilevel;

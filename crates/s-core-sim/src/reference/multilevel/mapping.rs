@@ -1,0 +1,198 @@
+//! A graph mapped onto the racks of a tree: what moves are worth, and moving.
+
+use super::graph::Graph;
+use super::room::Room;
+use super::size::Size;
+use super::tree::{Racks, Tree};
+
+/// Which rack each vertex is in, and what follows from it.
+#[derive(Debug)]
+pub(super) struct Mapping<'a> {
+    pub(super) graph: &'a Graph,
+    pub(super) tree: &'a Tree,
+    rack_of: Vec<u32>,
+    load: Vec<Size>,
+    room: Room,
+    near: Near,
+}
+
+/// How much the vertex that is looked at talks to whom.
+#[derive(Debug)]
+struct Near {
+    /// To each group of the tree.
+    rate: Vec<f64>,
+    /// The racks among them to which it talks at all.
+    racks: Vec<u32>,
+}
+
+/// Somewhere to move a vertex.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Target {
+    /// How much the cost falls; each pair counts once.
+    pub(super) gain: f64,
+    pub(super) rack: u32,
+}
+
+/// The best targets of a vertex.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Targets {
+    /// With room for it.
+    pub(super) free: Option<Target>,
+    /// Without, if it is better.
+    pub(super) full: Option<Target>,
+}
+
+impl<'a> Mapping<'a> {
+    pub(super) fn new(graph: &'a Graph, tree: &'a Tree, rack_of: Vec<u32>) -> Self {
+        let mut load = vec![Size::default(); tree.rack_count()];
+        for (vertex, rack) in (0..).zip(&rack_of) {
+            load[*rack as usize] += graph.size(vertex);
+        }
+        let free = load.iter().zip(tree.capacities());
+        let room = Room::new(free.map(|(load, capacity)| capacity.less(*load).slots));
+        Self {
+            graph,
+            tree,
+            rack_of,
+            load,
+            room,
+            near: Near {
+                rate: vec![0.0; tree.group_count()],
+                racks: Vec::new(),
+            },
+        }
+    }
+
+    pub(super) fn rack(&self, vertex: u32) -> u32 {
+        self.rack_of[vertex as usize]
+    }
+
+    pub(super) fn into_racks(self) -> Vec<u32> {
+        self.rack_of
+    }
+
+    pub(super) fn racks(&self) -> &[u32] {
+        &self.rack_of
+    }
+
+    pub(super) fn has_room(&self, rack: u32, size: Size) -> bool {
+        self.load[rack as usize].leaves_room(size, self.tree.capacity(rack))
+    }
+
+    pub(super) fn is_overloaded(&self, rack: u32) -> bool {
+        self.load[rack as usize].exceeds(self.tree.capacity(rack))
+    }
+
+    /// How many slots are taken beyond what racks have.
+    pub(super) fn overload(&self) -> u64 {
+        (self.load.iter().zip(self.tree.capacities()))
+            .map(|(load, capacity)| load.less(*capacity).slots)
+            .sum()
+    }
+
+    /// Half of Eq. 3.1. O(edges × levels).
+    pub(super) fn cost(&self) -> f64 {
+        let edges = self.graph.vertices().flat_map(|vertex| {
+            let later = self.graph.edges(vertex).filter(move |(peer, _)| *peer > vertex);
+            later.map(move |(peer, rate)| (vertex, peer, rate))
+        });
+        edges
+            .map(|(a, b, rate)| rate * self.tree.path_cost(self.rack(a), self.rack(b)))
+            .sum()
+    }
+
+    pub(super) fn relocate(&mut self, vertex: u32, rack: u32) {
+        let size = self.graph.size(vertex);
+        let source = std::mem::replace(&mut self.rack_of[vertex as usize], rack);
+        self.load[source as usize] -= size;
+        self.load[rack as usize] += size;
+        for rack in [source, rack] {
+            let free = self.tree.capacity(rack).less(self.load[rack as usize]);
+            self.room.set(rack, free.slots);
+        }
+    }
+
+    /// The best racks for a vertex among those near its peers. O(peers × levels).
+    pub(super) fn targets(&mut self, vertex: u32) -> Targets {
+        self.look(vertex);
+        let own = self.rack(vertex);
+        let size = self.graph.size(vertex);
+        let stay = self.worth(own);
+        let mut targets = Targets::default();
+        let is_better = |target: Option<Target>, gain: f64| target.is_none_or(|t| gain > t.gain);
+        for rack in self.near.racks.iter().copied().filter(|rack| *rack != own) {
+            let gain = self.worth(rack) - stay;
+            if is_better(targets.free, gain) {
+                if self.has_room(rack, size) {
+                    targets.free = Some(Target { gain, rack });
+                } else if is_better(targets.full, gain) {
+                    targets.full = Some(Target { gain, rack });
+                }
+            }
+        }
+        if let Some(full) = targets.full {
+            if is_better(targets.free, full.gain) {
+                // As near to the full one as there is room.
+                for group in &self.tree.path(full.rack)[1..] {
+                    let Some(rack) = self.room.roomiest(&self.tree.racks_of(*group)) else {
+                        continue;
+                    };
+                    if rack != own && self.has_room(rack, size) {
+                        let gain = self.worth(rack) - stay;
+                        if is_better(targets.free, gain) {
+                            targets.free = Some(Target { gain, rack });
+                        }
+                        break;
+                    }
+                }
+            } else {
+                targets.full = None;
+            }
+        }
+        self.forget();
+        targets
+    }
+
+    /// How much the cost falls if a vertex moves to a rack.
+    pub(super) fn gain(&mut self, vertex: u32, rack: u32) -> f64 {
+        self.look(vertex);
+        let gain = self.worth(rack) - self.worth(self.rack(vertex));
+        self.forget();
+        gain
+    }
+
+    /// The rack with the most free slots among `racks`.
+    pub(super) fn roomiest(&self, racks: &Racks) -> Option<u32> {
+        self.room.roomiest(racks)
+    }
+
+    fn look(&mut self, vertex: u32) {
+        let Near { rate, racks } = &mut self.near;
+        for (peer, flow) in self.graph.edges(vertex) {
+            let rack = self.rack_of[peer as usize];
+            let path = self.tree.path(rack);
+            if rate[path[0] as usize] == 0.0 {
+                racks.push(rack);
+            }
+            for group in path {
+                rate[*group as usize] += flow;
+            }
+        }
+    }
+
+    fn forget(&mut self) {
+        for rack in self.near.racks.drain(..) {
+            for group in self.tree.path(rack) {
+                self.near.rate[*group as usize] = 0.0;
+            }
+        }
+    }
+
+    /// What the vertex that is looked at saves in a rack, compared with being apart from all peers.
+    fn worth(&self, rack: u32) -> f64 {
+        let weights = self.tree.weights().iter();
+        (weights.zip(self.tree.path(rack)))
+            .map(|(weight, group)| weight * self.near.rate[*group as usize])
+            .sum()
+    }
+}

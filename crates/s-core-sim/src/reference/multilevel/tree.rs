@@ -1,0 +1,154 @@
+//! The tree of groups of racks that a graph is mapped onto.
+
+use s_core_model::{Level, Levels, LinkWeights, ServerIndex};
+
+use super::size::Size;
+
+/// The racks of a data centre, ordered so that those of a group follow each other, and the groups they are in.
+#[derive(Clone, Debug)]
+pub(super) struct Tree {
+    /// Row by row, for each rack the number of its group at levels 0 to `levels` − 1: the rack itself first.
+    /// Groups of all levels are numbered together, without the whole data centre.
+    path: Vec<u32>,
+    /// How many levels there are below the whole data centre.
+    levels: usize,
+    /// What a byte per second is worth that stays within a group of the level: c_{l+1}.
+    weights: Vec<f64>,
+    capacity: Vec<Size>,
+    /// The racks of each group.
+    groups: Vec<Racks>,
+}
+
+/// Some of the racks in a row: a group, or the whole.
+pub(super) type Racks = std::ops::Range<u32>;
+
+impl Tree {
+    /// The tree of racks that are in the groups of `paths`, from their own level upwards, in order of their paths
+    /// read from the end.
+    fn new(paths: &[Vec<u32>], weights: Vec<f64>, capacity: Vec<Size>) -> Self {
+        let levels = weights.len();
+        let mut path = vec![0; paths.len() * levels];
+        let mut groups: Vec<Racks> = Vec::new();
+        for level in 0..levels {
+            for (number, rack) in (0..).zip(0..paths.len()) {
+                match groups.last_mut() {
+                    Some(group) if rack > 0 && paths[rack][level..] == paths[rack - 1][level..] => {
+                        group.end = number + 1;
+                    }
+                    _ => groups.push(number..number + 1),
+                }
+                path[rack * levels + level] = groups.len() as u32 - 1;
+            }
+        }
+        Self {
+            path,
+            levels,
+            weights,
+            capacity,
+            groups,
+        }
+    }
+
+    /// Racks side by side with nothing above them.
+    pub(super) fn flat(capacity: Vec<Size>) -> Self {
+        let paths: Vec<_> = (0..capacity.len() as u32).map(|rack| vec![rack]).collect();
+        Self::new(&paths, vec![1.0], capacity)
+    }
+
+    /// The tree of a topology, and the rack of each server. `None` if the topology has no groups.
+    pub(super) fn of_topology<L: Levels>(
+        topology: &L,
+        weights: &LinkWeights,
+        room: impl Fn(ServerIndex) -> Size,
+    ) -> Option<(Self, Vec<u32>)> {
+        let levels = usize::from(topology.max_level().get()).max(1);
+        let servers = topology.server_count() as u32;
+        let path = |server| {
+            (0..levels as u8)
+                .rev()
+                .map(|level| topology.group(ServerIndex::new(server), Level::new(level)))
+                .collect::<Option<Vec<u32>>>()
+        };
+        let mut located: Vec<(Vec<u32>, u32)> = (0..servers)
+            .map(|server| Some((path(server)?, server)))
+            .collect::<Option<_>>()?;
+        located.sort_unstable();
+        let mut paths: Vec<Vec<u32>> = Vec::new();
+        let mut capacity: Vec<Size> = Vec::new();
+        let mut rack_of = vec![0; located.len()];
+        for (mut path, server) in located {
+            path.reverse();
+            if paths.last() != Some(&path) {
+                paths.push(path);
+                capacity.push(Size::default());
+            }
+            let rack = paths.len() - 1;
+            rack_of[server as usize] = rack as u32;
+            capacity[rack] += room(ServerIndex::new(server));
+        }
+        let weights = weights.iter().take(levels).collect();
+        Some((Self::new(&paths, weights, capacity), rack_of))
+    }
+
+    pub(super) fn rack_count(&self) -> usize {
+        self.capacity.len()
+    }
+
+    pub(super) fn racks(&self) -> Racks {
+        0..self.rack_count() as u32
+    }
+
+    /// How many groups of all levels there are, racks included and the whole not.
+    pub(super) fn group_count(&self) -> usize {
+        self.groups.len()
+    }
+
+    /// The racks of a group.
+    pub(super) fn racks_of(&self, group: u32) -> Racks {
+        self.groups[group as usize].clone()
+    }
+
+    /// The groups that a rack is in, from itself upwards.
+    pub(super) fn path(&self, rack: u32) -> &[u32] {
+        &self.path[rack as usize * self.levels..][..self.levels]
+    }
+
+    /// c_1, c_2, …: what a byte per second is worth that stays within a group of level 0, 1, ….
+    pub(super) fn weights(&self) -> &[f64] {
+        &self.weights
+    }
+
+    pub(super) fn capacity(&self, rack: u32) -> Size {
+        self.capacity[rack as usize]
+    }
+
+    pub(super) fn capacities(&self) -> &[Size] {
+        &self.capacity
+    }
+
+    /// The groups right below the highest group that holds all of `racks`, or the racks themselves.
+    pub(super) fn children(&self, racks: &Racks) -> Vec<Racks> {
+        let (first, last) = (self.path(racks.start), self.path(racks.end - 1));
+        // The highest level at which they differ.
+        let level = (0..self.levels).rev().find(|level| first[*level] != last[*level]);
+        let Some(level) = level else {
+            return vec![racks.clone()];
+        };
+        let group = |rack: u32| self.path(rack)[level];
+        let mut children: Vec<Racks> = Vec::new();
+        for rack in racks.clone() {
+            match children.last_mut() {
+                Some(child) if group(child.start) == group(rack) => child.end = rack + 1,
+                _ => children.push(rack..rack + 1),
+            }
+        }
+        children
+    }
+
+    /// What a byte per second between these racks costs: Σ c_i up to their level.
+    pub(super) fn path_cost(&self, a: u32, b: u32) -> f64 {
+        let shared = self.path(a).iter().zip(self.path(b));
+        let apart = shared.take_while(|(a, b)| a != b).count();
+        self.weights[..apart].iter().sum()
+    }
+}
