@@ -3,7 +3,7 @@
 use rand_pcg::Pcg64Mcg;
 
 use super::graph::Graph;
-use super::size::Size;
+use crate::reference::size::Size;
 use crate::traffic::shuffle;
 
 /// Graphs from fine to coarse, each with the cluster of every vertex of the one before.
@@ -50,10 +50,22 @@ impl Hierarchy {
         }
         Self { layers }
     }
+
+    /// The coarsest graph; `finest` if it could not be coarsened.
+    pub(super) fn coarsest<'a>(&'a self, finest: &'a Graph) -> &'a Graph {
+        self.layers.last().map_or(finest, |layer| &layer.graph)
+    }
+
+    /// The racks of the coarsest graph's vertices, given those of the finest.
+    pub(super) fn coarse_racks(&self, racks: Vec<u32>) -> Vec<u32> {
+        self.layers.iter().fold(racks, |racks, layer| {
+            coarse_racks(&layer.cluster_of, layer.graph.len(), &racks)
+        })
+    }
 }
 
 /// The rack of each cluster, from those of its members, which have all the same.
-pub(super) fn coarse_racks(cluster_of: &[u32], clusters: usize, racks: &[u32]) -> Vec<u32> {
+fn coarse_racks(cluster_of: &[u32], clusters: usize, racks: &[u32]) -> Vec<u32> {
     let mut coarse = vec![0; clusters];
     for (cluster, rack) in cluster_of.iter().zip(racks) {
         coarse[*cluster as usize] = *rack;
@@ -62,61 +74,97 @@ pub(super) fn coarse_racks(cluster_of: &[u32], clusters: usize, racks: &[u32]) -
 }
 
 /// The cluster of each vertex, and how many there are: each vertex in random order, if it is still alone, joins the
-/// neighbouring cluster that it talks to most for their sizes.
+/// neighbouring cluster that it talks to most for its size.
 fn cluster(
     graph: &Graph,
     limit: Size,
     racks: Option<&[u32]>,
     random: &mut Pcg64Mcg,
 ) -> (Vec<u32>, usize) {
-    let count = graph.len();
-    // Clusters grow evenly: a few vertices of average size in each coarsening.
-    let average = graph.total_size().slots.div_ceil(count as u64);
-    let limit = Size::new(limit.slots.min(4 * average), limit.memory);
-    let mut cluster_of: Vec<u32> = graph.vertices().collect();
-    let mut size: Vec<Size> = graph.vertices().map(|v| graph.size(v)).collect();
-    let mut is_joined = vec![false; count];
-    let mut rate_to = vec![0.0; count];
-    let mut near: Vec<u32> = Vec::new();
+    // Clusters grow evenly: to a few vertices of average size in each coarsening.
+    let average = (graph.total_size().slots).div_ceil(graph.len() as u64);
+    let mut clustering = Clustering {
+        graph,
+        limit: Size::new(limit.slots.min(4 * average), limit.memory),
+        racks,
+        cluster_of: graph.vertices().collect(),
+        size: graph.vertices().map(|vertex| graph.size(vertex)).collect(),
+        is_joined: vec![false; graph.len()],
+        rate_to: vec![0.0; graph.len()],
+        near: Vec::new(),
+    };
     let mut order: Vec<u32> = graph.vertices().collect();
     shuffle(&mut order, random);
-    let mut lonely: Option<u32> = None;
+    let mut lonely = None;
     for vertex in order {
-        if is_joined[vertex as usize] {
+        if clustering.is_joined[vertex as usize] {
             continue;
         }
-        for (peer, rate) in graph.edges(vertex) {
-            let cluster = cluster_of[peer as usize];
-            if rate_to[cluster as usize] == 0.0 {
-                near.push(cluster);
+        if graph.edges(vertex).len() > 0 {
+            if let Some(cluster) = clustering.best(vertex) {
+                clustering.join(vertex, cluster);
             }
-            rate_to[cluster as usize] += rate;
+        } else if racks.is_none() {
+            // Those that talk to no other may as well be together.
+            match lonely.filter(|cluster| clustering.has_room(vertex, *cluster)) {
+                Some(cluster) => clustering.join(vertex, cluster),
+                None => lonely = Some(vertex),
+            }
         }
-        let own = graph.size(vertex);
+    }
+    number(clustering.cluster_of)
+}
+
+struct Clustering<'a> {
+    graph: &'a Graph,
+    limit: Size,
+    racks: Option<&'a [u32]>,
+    /// A cluster has the number of its first vertex.
+    cluster_of: Vec<u32>,
+    size: Vec<Size>,
+    /// Whether a vertex is in a cluster with others.
+    is_joined: Vec<bool>,
+    /// Scratch: the rate from the vertex that is looked at to each cluster, and the clusters where it is not zero.
+    rate_to: Vec<f64>,
+    near: Vec<u32>,
+}
+
+impl Clustering<'_> {
+    fn has_room(&self, vertex: u32, cluster: u32) -> bool {
+        self.size[cluster as usize].leaves_room(self.graph.size(vertex), self.limit)
+    }
+
+    fn join(&mut self, vertex: u32, cluster: u32) {
+        self.cluster_of[vertex as usize] = cluster;
+        self.size[cluster as usize] += self.graph.size(vertex);
+        self.is_joined[vertex as usize] = true;
+        self.is_joined[cluster as usize] = true;
+    }
+
+    fn best(&mut self, vertex: u32) -> Option<u32> {
+        for (peer, rate) in self.graph.edges(vertex) {
+            let cluster = self.cluster_of[peer as usize];
+            if self.rate_to[cluster as usize] == 0.0 {
+                self.near.push(cluster);
+            }
+            self.rate_to[cluster as usize] += rate;
+        }
         let mut best = None;
         let mut best_score = 0.0;
-        for cluster in near.drain(..) {
-            let rate = std::mem::take(&mut rate_to[cluster as usize]);
-            let score = rate / (size[cluster as usize].slots as f64);
-            let together = racks.is_none_or(|r| r[cluster as usize] == r[vertex as usize]);
-            if score > best_score && together && size[cluster as usize].leaves_room(own, limit) {
+        for cluster in std::mem::take(&mut self.near) {
+            let rate = std::mem::take(&mut self.rate_to[cluster as usize]);
+            let score = rate / self.size[cluster as usize].slots as f64;
+            let is_near = |racks: &[u32]| racks[cluster as usize] == racks[vertex as usize];
+            if score > best_score
+                && self.racks.is_none_or(is_near)
+                && self.has_room(vertex, cluster)
+            {
                 best = Some(cluster);
                 best_score = score;
             }
         }
-        if best.is_none() && racks.is_none() && graph.edges(vertex).len() == 0 {
-            // Those who talk to nobody may as well be together.
-            best = lonely.filter(|cluster| size[*cluster as usize].leaves_room(own, limit));
-            lonely = best.or(Some(vertex));
-        }
-        if let Some(cluster) = best {
-            cluster_of[vertex as usize] = cluster;
-            size[cluster as usize] += own;
-            is_joined[vertex as usize] = true;
-            is_joined[cluster as usize] = true;
-        }
+        best
     }
-    number(cluster_of)
 }
 
 /// Numbers clusters without gaps, in the order of their first vertices.

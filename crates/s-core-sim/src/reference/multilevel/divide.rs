@@ -8,35 +8,47 @@ use rand_pcg::Pcg64Mcg;
 
 use super::coarsen::{Hierarchy, Layer};
 use super::graph::Graph;
-use super::mapping::Mapping;
-use super::overload;
-use super::refine::Refinement;
-use super::size::Size;
-use super::tree::{Racks, Tree};
+use super::search::Refined;
+use crate::reference::size::Size;
+use crate::reference::tree::{Racks, Tree};
+use crate::strategy::Watch;
 
 /// Below so many vertices a graph is divided as it is.
 const SMALL: usize = 160;
 
+/// The largest cluster takes this part of the smaller side.
+const CLUSTERS_PER_SIDE: u64 = 16;
+
 /// So many first divisions are tried.
 const TRIES: usize = 6;
 
-/// A rack for each vertex. Racks may be overloaded where clusters are large.
-pub(super) fn divide(graph: &Graph, tree: &Tree, random: &mut Pcg64Mcg) -> Vec<u32> {
+/// A rack for each vertex, and how many edges were looked at. Racks may be overloaded where clusters are large. `None`
+/// if it is stopped.
+pub(super) fn divide(
+    graph: &Graph,
+    tree: &Tree,
+    watch: &dyn Watch,
+    random: &mut Pcg64Mcg,
+) -> Option<(Vec<u32>, u64)> {
     let mut division = Division {
         graph,
         tree,
+        watch,
         random,
+        looks: 0,
         number: vec![u32::MAX; graph.len()],
         rack_of: vec![0; graph.len()],
     };
-    division.among(graph.vertices().collect(), tree.racks());
-    division.rack_of
+    division.among(graph.vertices().collect(), tree.racks())?;
+    Some((division.rack_of, division.looks))
 }
 
 struct Division<'a> {
     graph: &'a Graph,
     tree: &'a Tree,
+    watch: &'a dyn Watch,
     random: &'a mut Pcg64Mcg,
+    looks: u64,
     /// Scratch of [`Graph::induced`].
     number: Vec<u32>,
     rack_of: Vec<u32>,
@@ -44,34 +56,39 @@ struct Division<'a> {
 
 impl Division<'_> {
     /// Divides the vertices among the groups right below the one that `racks` are.
-    fn among(&mut self, vertices: Vec<u32>, racks: Racks) {
+    fn among(&mut self, vertices: Vec<u32>, racks: Racks) -> Option<()> {
         if racks.len() == 1 {
             for vertex in vertices {
                 self.rack_of[vertex as usize] = racks.start;
             }
-            return;
+            return Some(());
         }
         let children = self.tree.children(&racks);
-        self.bisect(vertices, &children);
+        self.bisect(vertices, &children)
     }
 
-    fn bisect(&mut self, vertices: Vec<u32>, children: &[Racks]) {
+    fn bisect(&mut self, vertices: Vec<u32>, children: &[Racks]) -> Option<()> {
         if let [child] = children {
             return self.among(vertices, child.clone());
+        }
+        if self.watch.is_stopped() {
+            return None;
         }
         let (left, right) = children.split_at(children.len() / 2);
         let capacity = [left, right].map(|side| self.capacity(side));
         let racks = right[right.len() - 1].end - left[0].start;
         let graph = self.graph.induced(&vertices, &mut self.number);
-        let sides = bisection(&graph, &limits(&graph, capacity, racks), self.random);
+        let limits = limits(&graph, capacity, racks);
+        let (sides, looks) = bisection(&graph, &limits, self.random);
+        self.looks += looks;
         drop(graph);
         let mut divided = [Vec::new(), Vec::new()];
         for (vertex, side) in vertices.into_iter().zip(sides) {
             divided[side as usize].push(vertex);
         }
         let [on_left, on_right] = divided;
-        self.bisect(on_left, left);
-        self.bisect(on_right, right);
+        self.bisect(on_left, left)?;
+        self.bisect(on_right, right)
     }
 
     fn capacity(&self, side: &[Racks]) -> Size {
@@ -100,24 +117,31 @@ fn limits(graph: &Graph, capacity: [Size; 2], racks: u32) -> [Size; 2] {
     })
 }
 
-/// The side, 0 or 1, of each vertex: a small cut with no more on each side than its limit.
-fn bisection(graph: &Graph, limits: &[Size; 2], random: &mut Pcg64Mcg) -> Vec<u32> {
+/// The side, 0 or 1, of each vertex: a small cut with no more on each side than its limit; and how many edges were
+/// looked at.
+fn bisection(graph: &Graph, limits: &[Size; 2], random: &mut Pcg64Mcg) -> (Vec<u32>, u64) {
     let tree = Tree::flat(limits.to_vec());
     let smaller = limits[0].slots.min(limits[1].slots);
-    let largest = Size::new((smaller / 16).max(1), u64::MAX / 4);
+    let largest = Size::new((smaller / CLUSTERS_PER_SIDE).max(1), u64::MAX);
     let hierarchy = Hierarchy::new(graph, SMALL, largest, None, random);
-    let coarsest = hierarchy.layers.last().map_or(graph, |layer| &layer.graph);
-    let sides = (0..TRIES)
-        .map(|_| {
-            let sides = grow(coarsest, limits, random);
-            improve(coarsest, &tree, sides, 3, random)
-        })
-        .min_by(|a, b| (a.0.cmp(&b.0)).then(a.1.total_cmp(&b.1)))
-        .map(|(_, _, sides)| sides);
-    let sides = sides.expect("there is at least one try");
-    project(graph, &hierarchy.layers, sides, |graph, sides| {
-        improve(graph, &tree, sides, 2, random).2
-    })
+    let coarsest = hierarchy.coarsest(graph);
+    let mut looks = 0;
+    let mut best: Option<Refined> = None;
+    for _ in 0..TRIES {
+        let sides = grow(coarsest, limits, random);
+        let refined = Refined::new(coarsest, &tree, sides, 3, random);
+        looks += refined.looks;
+        if best.as_ref().is_none_or(|best| refined.is_better_than(best)) {
+            best = Some(refined);
+        }
+    }
+    let best = best.expect("there is at least one try");
+    let sides = project(graph, &hierarchy.layers, best.racks, |graph, sides| {
+        let refined = Refined::new(graph, &tree, sides, 2, random);
+        looks += refined.looks;
+        refined.racks
+    });
+    (sides, looks)
 }
 
 /// Goes from the coarsest graph back to the finest and lets `improve` have a go at each.
@@ -136,20 +160,6 @@ pub(super) fn project(
         mapped = improve(graph, fine.map(|cluster| mapped[*cluster as usize]).collect());
     }
     mapped
-}
-
-/// The mapping made better, with its overload and cost.
-fn improve(
-    graph: &Graph,
-    tree: &Tree,
-    sides: Vec<u32>,
-    rounds: u32,
-    random: &mut Pcg64Mcg,
-) -> (u64, f64, Vec<u32>) {
-    let mut mapping = Mapping::new(graph, tree, sides);
-    overload::relieve(&mut mapping);
-    Refinement::new(&mut mapping).run(rounds, random);
-    (mapping.overload(), mapping.cost(), mapping.into_racks())
 }
 
 #[derive(PartialEq)]

@@ -1,6 +1,6 @@
 //! Who talks to whom, as a graph that can be coarsened.
 
-use super::size::Size;
+use crate::reference::size::Size;
 
 /// An undirected graph: vertices are VMs or clusters of them, edges the traffic between them.
 #[derive(Clone, Debug, Default)]

@@ -2,8 +2,8 @@
 
 use super::graph::Graph;
 use super::room::Room;
-use super::size::Size;
-use super::tree::{Racks, Tree};
+use crate::reference::size::Size;
+use crate::reference::tree::{Racks, Tree};
 
 /// Which rack each vertex is in, and what follows from it.
 #[derive(Debug)]
@@ -14,6 +14,7 @@ pub(super) struct Mapping<'a> {
     load: Vec<Size>,
     room: Room,
     near: Near,
+    looked_at: u64,
 }
 
 /// How much the vertex that is looked at talks to whom.
@@ -31,15 +32,6 @@ pub(super) struct Target {
     /// How much the cost falls; each pair counts once.
     pub(super) gain: f64,
     pub(super) rack: u32,
-}
-
-/// The best targets of a vertex.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Targets {
-    /// With room for it.
-    pub(super) free: Option<Target>,
-    /// Without, if it is better.
-    pub(super) full: Option<Target>,
 }
 
 impl<'a> Mapping<'a> {
@@ -60,7 +52,13 @@ impl<'a> Mapping<'a> {
                 rate: vec![0.0; tree.group_count()],
                 racks: Vec::new(),
             },
+            looked_at: 0,
         }
+    }
+
+    /// How many edges have been looked at for the worth of moves.
+    pub(super) fn looked_at(&self) -> u64 {
+        self.looked_at
     }
 
     pub(super) fn rack(&self, vertex: u32) -> u32 {
@@ -69,10 +67,6 @@ impl<'a> Mapping<'a> {
 
     pub(super) fn into_racks(self) -> Vec<u32> {
         self.rack_of
-    }
-
-    pub(super) fn racks(&self) -> &[u32] {
-        &self.rack_of
     }
 
     pub(super) fn has_room(&self, rack: u32, size: Size) -> bool {
@@ -112,45 +106,47 @@ impl<'a> Mapping<'a> {
         }
     }
 
-    /// The best racks for a vertex among those near its peers. O(peers × levels).
-    pub(super) fn targets(&mut self, vertex: u32) -> Targets {
+    /// The best rack with room for a vertex, its own aside, among those of its peers or as near to the best of them as
+    /// there is room. O(peers × levels + log racks).
+    pub(super) fn target(&mut self, vertex: u32) -> Option<Target> {
         self.look(vertex);
         let own = self.rack(vertex);
         let size = self.graph.size(vertex);
         let stay = self.worth(own);
-        let mut targets = Targets::default();
-        let is_better = |target: Option<Target>, gain: f64| target.is_none_or(|t| gain > t.gain);
+        let mut free: Option<Target> = None;
+        let mut full: Option<Target> = None;
         for rack in self.near.racks.iter().copied().filter(|rack| *rack != own) {
-            let gain = self.worth(rack) - stay;
-            if is_better(targets.free, gain) {
-                if self.has_room(rack, size) {
-                    targets.free = Some(Target { gain, rack });
-                } else if is_better(targets.full, gain) {
-                    targets.full = Some(Target { gain, rack });
-                }
+            let target = Target {
+                gain: self.worth(rack) - stay,
+                rack,
+            };
+            let best = match self.has_room(rack, size) {
+                true => &mut free,
+                false => &mut full,
+            };
+            if best.is_none_or(|best| target.gain > best.gain) {
+                *best = Some(target);
             }
         }
-        if let Some(full) = targets.full {
-            if is_better(targets.free, full.gain) {
-                // As near to the full one as there is room.
-                for group in &self.tree.path(full.rack)[1..] {
-                    let Some(rack) = self.room.roomiest(&self.tree.racks_of(*group)) else {
-                        continue;
-                    };
-                    if rack != own && self.has_room(rack, size) {
-                        let gain = self.worth(rack) - stay;
-                        if is_better(targets.free, gain) {
-                            targets.free = Some(Target { gain, rack });
-                        }
-                        break;
-                    }
-                }
-            } else {
-                targets.full = None;
+        if let Some(full) = full
+            && free.is_none_or(|free| full.gain > free.gain)
+            && let Some(rack) = self.room_near(full.rack, own, size)
+        {
+            let gain = self.worth(rack) - stay;
+            if free.is_none_or(|free| gain > free.gain) {
+                free = Some(Target { gain, rack });
             }
         }
         self.forget();
-        targets
+        free
+    }
+
+    /// A rack with room in the lowest group of `rack` that has one, other than `own`.
+    fn room_near(&self, rack: u32, own: u32, size: Size) -> Option<u32> {
+        let groups = self.tree.path(rack)[1..].iter();
+        groups
+            .filter_map(|group| self.room.roomiest(&self.tree.racks_of(*group)))
+            .find(|near| *near != own && self.has_room(*near, size))
     }
 
     /// How much the cost falls if a vertex moves to a rack.
@@ -168,6 +164,7 @@ impl<'a> Mapping<'a> {
 
     fn look(&mut self, vertex: u32) {
         let Near { rate, racks } = &mut self.near;
+        self.looked_at += self.graph.edges(vertex).len() as u64;
         for (peer, flow) in self.graph.edges(vertex) {
             let rack = self.rack_of[peer as usize];
             let path = self.tree.path(rack);

@@ -1,117 +1,111 @@
-//! TODO
+//! The multilevel reference.
+
 mod coarsen;
 mod divide;
 mod graph;
 mod mapping;
 mod overload;
+mod pack;
+mod problem;
 mod refine;
+mod relabel;
 mod room;
-mod size;
-mod tree;
+mod search;
 
-use rand::SeedableRng;
-use rand_pcg::Pcg64Mcg;
-use s_core_model::{Levels, ServerIndex, VmIndex};
+use std::time::Duration;
 
+use s_core_model::{Levels, ServerIndex};
+
+use crate::cpu_time;
 use crate::strategy::{Instance, Proposal, Strategy, StrategyError, Watch};
-use coarsen::Hierarchy;
-use graph::Graph;
-use mapping::Mapping;
-use refine::Refinement;
-use size::Size;
-use tree::Tree;
+use problem::Problem;
 
-/// Multilevel.
-#[derive(Clone, Debug, PartialEq)]
+const NAME: &str = "multilevel";
+
+/// Maps the traffic onto the tree of racks as graph partitioners do, on the cost of Eq. 3.1 itself.
+///
+/// VMs that talk to each other most become one, again and again, until some dozens per rack are left. These are divided
+/// down the tree: the VMs of a group among the groups below it. Then the clusters are opened again, level by level, and
+/// at each level vertices move to where Eq. 3.1 is lower, some against their own gain where others that follow make up
+/// for it. Further cycles coarsen within the racks so found and refine again. In the end equal groups trade their
+/// contents so that few VMs move, and within its rack each VM gets a server, where it is if it is there already.
+///
+/// Every server's capacity is respected, and a proposal never costs more than the placement to begin with: where VMs
+/// of different memory do not fit into servers as they are wanted, they go to the nearest rack with room.
+///
+/// ```
+/// use s_core_sim::{DataCentre, InitialPlacement, Instance, Strategy, reference::Multilevel};
+///
+/// let snapshot = DataCentre::thesis(InitialPlacement::Random, 1);
+/// let snapshot = DataCentre { vms: 2000, fan_outs: vec![2, 4], ..snapshot }.generate()?;
+/// let model = snapshot.cost_model();
+/// let instance = Instance::new(&model, snapshot.traffic(), snapshot.allocation())?;
+/// let proposal = Multilevel::default().run(&instance, &())?;
+/// assert!(proposal.cost < 0.1 * instance.cost());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Multilevel {
-    /// V-cycles.
+    /// How many first mappings are tried, of which the best is refined; at least 1.
+    pub starts: u32,
+    /// How many times it is coarsened and refined again after that, at most.
     pub cycles: u32,
-    /// Seed.
+    /// No other start or cycle begins after so many looks at the traffic of a pair. A billion takes very roughly
+    /// 20 seconds.
+    pub looks: u64,
+    /// What random numbers begin with: the same proposal for the same seed on every machine.
     pub seed: u64,
 }
 
 impl Default for Multilevel {
     fn default() -> Self {
-        Self { cycles: 3, seed: 1 }
+        Self {
+            starts: 3,
+            cycles: 6,
+            looks: 1_000_000_000,
+            seed: 1,
+        }
     }
-}
-
-fn refine(graph: &Graph, tree: &Tree, racks: Vec<u32>, rounds: u32, random: &mut Pcg64Mcg) -> Vec<u32> {
-    let mut mapping = Mapping::new(graph, tree, racks);
-    overload::relieve(&mut mapping);
-    let before = mapping.cost();
-    let t = std::time::Instant::now();
-    Refinement::new(&mut mapping).run(rounds, random);
-    if std::env::var("ML").is_ok() {
-    eprintln!("  n={} m={} {:.4e} -> {:.4e} overload {} {:?}", graph.len(), graph.end_count()/2, before, mapping.cost(), mapping.overload(), t.elapsed());
-    }
-    mapping.into_racks()
 }
 
 impl<L: Levels> Strategy<L> for Multilevel {
     fn name(&self) -> &str {
-        "multilevel"
+        NAME
     }
 
-    fn run(&self, instance: &Instance<'_, L>, _watch: &dyn Watch) -> Result<Proposal, StrategyError> {
-        let (hosts, cpu) = crate::cpu_time::measure(|| self.hosts(instance));
-        let hosts = hosts?;
-        Ok(Proposal::new(instance, &hosts, cpu).expect("fits"))
+    fn run(
+        &self,
+        instance: &Instance<'_, L>,
+        watch: &dyn Watch,
+    ) -> Result<Proposal, StrategyError> {
+        if self.starts == 0 {
+            return Err(StrategyError::Parameter {
+                strategy: NAME,
+                parameter: "starts",
+                value: 0.0,
+                wanted: "at least 1 is wanted",
+            });
+        }
+        if instance.cost() == 0.0 {
+            return Ok(unchanged(instance, Duration::ZERO));
+        }
+        let (hosts, cpu_time) = cpu_time::measure(|| {
+            let problem = Problem::new(instance).ok_or(StrategyError::NoGroups { strategy: NAME })?;
+            let racks = search::search(&problem, self, watch, instance.cost());
+            Ok::<_, StrategyError>(racks.and_then(|racks| problem.hosts(racks)))
+        });
+        let found = hosts?.and_then(|hosts| Proposal::new(instance, &hosts, cpu_time).ok());
+        let mut proposal = match found {
+            Some(proposal) if proposal.cost < instance.cost() => proposal,
+            _ => unchanged(instance, cpu_time),
+        };
+        proposal.complete = !watch.is_stopped();
+        Ok(proposal)
     }
 }
 
-impl Multilevel {
-    fn hosts<L: Levels>(&self, instance: &Instance<'_, L>) -> Result<Vec<ServerIndex>, StrategyError> {
-        let allocation = instance.allocation();
-        let mut rooms: Vec<Size> = allocation.servers().map(|s| { let f = allocation.free(s); Size::new(f.vm_slots.into(), f.memory_mib) }).collect();
-        let mut graph = Graph::with_capacity(allocation.vm_count(), 2 * instance.traffic().pair_count());
-        for vm in allocation.vms() {
-            let size = Size::new(1, allocation.memory_mib(vm).into());
-            rooms[allocation.host(vm).usize()] += size;
-            graph.push(size, instance.traffic().peers(vm).map(|(p, r)| (p.get(), r.bytes_per_second())));
-        }
-        let (tree, rack_of) = Tree::of_topology(instance.model().levels(), instance.model().weights(), |s| rooms[s.usize()]).unwrap();
-        let mut random = Pcg64Mcg::seed_from_u64(self.seed);
-        let least = tree.capacities().iter().map(|c| c.slots).min().unwrap();
-        let env = |n: &str, d: usize| std::env::var(n).ok().and_then(|v| v.parse().ok()).unwrap_or(d);
-        let per_rack = env("PER_RACK", 60);
-        let limit = Size::new((least / env("LIMIT", 12) as u64).max(1), u64::MAX / 4);
-        let enough = per_rack * tree.rack_count();
-        let t = std::time::Instant::now();
-        let h = Hierarchy::new(&graph, enough, limit, None, &mut random);
-        let coarsest = h.layers.last().map_or(&graph, |l| &l.graph);
-        if std::env::var("ML").is_ok() { eprintln!("coarsened {:?} layers {} n={}", t.elapsed(), h.layers.len(), coarsest.len()); }
-        let racks = divide::divide(coarsest, &tree, &mut random);
-        if std::env::var("ML").is_ok() { eprintln!("divided {:?}", t.elapsed()); }
-        let rounds = env("ROUNDS", 4) as u32;
-        let racks = refine(coarsest, &tree, racks, rounds, &mut random);
-        let mut racks = divide::project(&graph, &h.layers, racks, |g, r| refine(g, &tree, r, rounds, &mut random));
-        drop(h);
-        for _ in 0..env("CYCLES", self.cycles as usize) {
-            let h = Hierarchy::new(&graph, enough / env("SHRINK", 4), limit, Some(&racks), &mut random);
-            let mut r = racks.clone();
-            for l in &h.layers { r = coarsen::coarse_racks(&l.cluster_of, l.graph.len(), &r); }
-            let coarsest = h.layers.last().map_or(&graph, |l| &l.graph);
-            let r = refine(coarsest, &tree, r, rounds, &mut random);
-            racks = divide::project(&graph, &h.layers, r, |g, r| refine(g, &tree, r, rounds, &mut random));
-        }
-        if std::env::var("ML").is_ok() { eprintln!("all {:?}", t.elapsed()); }
-        // pack
-        let mut hosts: Vec<Option<ServerIndex>> = allocation.vms().map(|_| None).collect();
-        let mut left = rooms;
-        for vm in allocation.vms() {
-            let host = allocation.host(vm);
-            if rack_of[host.usize()] == racks[vm.usize()] { hosts[vm.usize()] = Some(host); left[host.usize()] -= Size::new(1, allocation.memory_mib(vm).into()); }
-        }
-        let servers = graph::Buckets::new(&rack_of, tree.rack_count());
-        for vm in allocation.vms() {
-            if hosts[vm.usize()].is_none() {
-                let s = servers.of(racks[vm.usize()]).iter().find(|s| left[**s as usize].slots > 0).expect("room");
-                left[*s as usize].slots -= 1;
-                hosts[vm.usize()] = Some(ServerIndex::new(*s));
-            }
-        }
-        let _ = VmIndex::new(0);
-        Ok(hosts.into_iter().map(|h| h.unwrap()).collect())
-    }
+fn unchanged<L: Levels>(instance: &Instance<'_, L>, cpu_time: Duration) -> Proposal {
+    let allocation = instance.allocation();
+    let hosts: Vec<ServerIndex> = allocation.vms().map(|vm| allocation.host(vm)).collect();
+    Proposal::new(instance, &hosts, cpu_time).expect("the placement to begin with has room")
 }

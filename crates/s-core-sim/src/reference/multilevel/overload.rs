@@ -31,7 +31,7 @@ pub(super) fn relieve(mapping: &mut Mapping<'_>) {
 
 /// The best rack with room for a vertex near its peers, or else the roomiest that is near where it is.
 fn elsewhere(mapping: &mut Mapping<'_>, vertex: u32) -> Option<Target> {
-    if let Some(target) = mapping.targets(vertex).free {
+    if let Some(target) = mapping.target(vertex) {
         return Some(target);
     }
     let size = mapping.graph.size(vertex);

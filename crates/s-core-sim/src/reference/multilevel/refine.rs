@@ -5,13 +5,20 @@ use std::collections::BinaryHeap;
 
 use rand_pcg::Pcg64Mcg;
 
-use super::mapping::{Mapping, Target};
+use super::mapping::Mapping;
 use crate::traffic::shuffle;
 
-/// Searches give up after so many moves without a new best.
+/// A search gives up after so many moves without a new best.
 const PATIENCE: usize = 30;
 
-/// A vertex that may move, the largest gain first and the lowest vertex among equals.
+/// Rounds end when one gains less than this share of the first.
+const LITTLE: f64 = 0.02;
+
+/// A peer follows a vertex if its share of the vertex's traffic is at least this much of the mean. Most flows are far
+/// smaller than the few that matter, and what changes little is not worth a look.
+const MATTERS: f64 = 0.5;
+
+/// A vertex that may move: the largest gain first, and the lowest vertex among equals.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Candidate {
     gain: f64,
@@ -32,104 +39,129 @@ impl PartialOrd for Candidate {
     }
 }
 
-/// Improves a mapping.
-#[derive(Debug)]
-pub(super) struct Refinement<'m, 'a> {
-    mapping: &'m mut Mapping<'a>,
-    /// The round in which a vertex was moved last.
-    moved_in: Vec<u32>,
-    round: u32,
-    queue: BinaryHeap<Candidate>,
-    moves: Vec<(u32, u32)>,
+/// Makes a mapping better, in at most so many rounds. Racks that are not overloaded do not become so.
+pub(super) fn refine(mapping: &mut Mapping<'_>, rounds: u32, random: &mut Pcg64Mcg) {
+    let mut search = Search::new(mapping);
+    let mut seeds: Vec<u32> = search.mapping.graph.vertices().collect();
+    let mut first = 0.0;
+    for round in 1..=rounds {
+        shuffle(&mut seeds, random);
+        search.round = round;
+        let gain: f64 = seeds.iter().map(|seed| search.from(*seed)).sum();
+        if round == 1 {
+            first = gain;
+        }
+        if gain <= LITTLE * first {
+            break;
+        }
+        seeds = search.changed();
+    }
 }
 
-impl<'m, 'a> Refinement<'m, 'a> {
-    pub(super) fn new(mapping: &'m mut Mapping<'a>) -> Self {
+#[derive(Debug)]
+struct Search<'m, 'a> {
+    mapping: &'m mut Mapping<'a>,
+    round: u32,
+    /// The round in which a vertex was moved last, for good or for a try.
+    tried_in: Vec<u32>,
+    /// The vertices moved for good in this round.
+    moved: Vec<u32>,
+    queue: BinaryHeap<Candidate>,
+    /// The moves of this search: which vertex, and where it was.
+    trail: Vec<(u32, u32)>,
+}
+
+impl<'m, 'a> Search<'m, 'a> {
+    fn new(mapping: &'m mut Mapping<'a>) -> Self {
         let vertices = mapping.graph.len();
         Self {
             mapping,
-            moved_in: vec![0; vertices],
             round: 0,
+            tried_in: vec![0; vertices],
+            moved: Vec::new(),
             queue: BinaryHeap::new(),
-            moves: Vec::new(),
+            trail: Vec::new(),
         }
     }
 
-    /// Rounds of searches from every vertex, in random order, until they gain little.
-    pub(super) fn run(&mut self, rounds: u32, random: &mut Pcg64Mcg) -> f64 {
-        let mut order: Vec<u32> = self.mapping.graph.vertices().collect();
-        let mut total = 0.0;
-        let mut first = 0.0;
-        for round in 0..rounds {
-            shuffle(&mut order, random);
-            self.round += 1;
-            let gain: f64 = order.iter().map(|seed| self.search(*seed)).sum();
-            total += gain;
-            if round == 0 {
-                first = gain;
-            }
-            if gain <= 0.02 * first {
+    /// Moves the seed, then whatever is worth most of those that talk to what moved, gain or no gain; and takes back
+    /// the moves after the best. Returns the gain.
+    fn from(&mut self, seed: u32) -> f64 {
+        self.queue.clear();
+        self.propose(seed);
+        let (mut gain, mut best) = (0.0, 0.0);
+        let mut kept = 0;
+        while let Some(candidate) = self.queue.pop() {
+            let Some(moved) = self.move_or_requeue(candidate) else {
+                continue;
+            };
+            gain += moved;
+            if gain > best {
+                best = gain;
+                kept = self.trail.len();
+            } else if self.trail.len() - kept >= PATIENCE {
                 break;
             }
+            self.propose_peers(candidate.vertex);
         }
-        total
+        for (vertex, rack) in self.trail.drain(kept..).rev() {
+            self.mapping.relocate(vertex, rack);
+        }
+        self.moved.extend(self.trail.drain(..).map(|(vertex, _)| vertex));
+        best
     }
 
-    fn push(&mut self, vertex: u32) {
-        if let Some(Target { gain, .. }) = self.mapping.targets(vertex).free {
+    /// Queues a vertex, unless it has been moved in this round.
+    fn propose(&mut self, vertex: u32) {
+        if self.tried_in[vertex as usize] != self.round
+            && let Some(target) = self.mapping.target(vertex)
+        {
+            let gain = target.gain;
             self.queue.push(Candidate { gain, vertex });
         }
     }
 
-    /// Moves the seed, and those whose moves are worth most after it, and takes back all moves after the best.
-    fn search(&mut self, seed: u32) -> f64 {
-        if self.moved_in[seed as usize] == self.round {
-            return 0.0;
+    /// Moves a candidate and returns what it gained, or queues it anew if it has become worth less.
+    fn move_or_requeue(&mut self, Candidate { gain, vertex }: Candidate) -> Option<f64> {
+        if self.tried_in[vertex as usize] == self.round {
+            return None;
         }
-        self.queue.clear();
-        self.moves.clear();
-        self.push(seed);
-        let (mut sum, mut best) = (0.0, 0.0);
-        let mut kept = 0;
-        while let Some(candidate) = self.queue.pop() {
-            if self.moved_in[candidate.vertex as usize] == self.round {
-                continue;
-            }
-            let Some(target) = self.mapping.targets(candidate.vertex).free else {
-                continue;
-            };
-            if target.gain < candidate.gain - 1e-9 * candidate.gain.abs() {
-                let gain = target.gain;
-                self.queue.push(Candidate { gain, ..candidate });
-                continue;
-            }
-            self.moves
-                .push((candidate.vertex, self.mapping.rack(candidate.vertex)));
-            self.mapping.relocate(candidate.vertex, target.rack);
-            self.moved_in[candidate.vertex as usize] = self.round;
-            sum += target.gain;
-            if sum > best {
-                best = sum;
-                kept = self.moves.len();
-            } else if self.moves.len() - kept >= PATIENCE {
-                break;
-            }
-            self.push_peers(candidate.vertex);
+        let target = self.mapping.target(vertex)?;
+        if target.gain < gain - 1e-9 * gain.abs() {
+            let gain = target.gain;
+            self.queue.push(Candidate { gain, vertex });
+            return None;
         }
-        for (vertex, rack) in self.moves.drain(kept..).rev() {
-            self.mapping.relocate(vertex, rack);
-        }
-        best
+        self.trail.push((vertex, self.mapping.rack(vertex)));
+        self.mapping.relocate(vertex, target.rack);
+        self.tried_in[vertex as usize] = self.round;
+        Some(target.gain)
     }
 
-    fn push_peers(&mut self, vertex: u32) {
-        let graph = self.mapping.graph;
-        let edges = graph.edges(vertex);
-        let mean = edges.clone().map(|(_, rate)| rate).sum::<f64>() / edges.len() as f64;
-        for (peer, rate) in edges {
-            if rate >= 0.5 * mean && self.moved_in[peer as usize] != self.round {
-                self.push(peer);
-            }
+    fn propose_peers(&mut self, vertex: u32) {
+        for peer in peers_that_matter(self.mapping, vertex) {
+            self.propose(peer);
         }
     }
+
+    /// The vertices that moved in this round and those that talk to them, each once.
+    fn changed(&mut self) -> Vec<u32> {
+        let mut changed = std::mem::take(&mut self.moved);
+        for place in 0..changed.len() {
+            changed.extend(peers_that_matter(self.mapping, changed[place]));
+        }
+        changed.sort_unstable();
+        changed.dedup();
+        changed
+    }
+}
+
+fn peers_that_matter<'a>(
+    mapping: &Mapping<'a>,
+    vertex: u32,
+) -> impl Iterator<Item = u32> + use<'a> {
+    let edges = mapping.graph.edges(vertex);
+    let sum: f64 = edges.clone().map(|(_, rate)| rate).sum();
+    let least = MATTERS * sum / edges.len() as f64;
+    edges.filter(move |(_, rate)| *rate >= least).map(|(peer, _)| peer)
 }

@@ -35,7 +35,7 @@ impl Room {
     }
 
     /// The rack with the most free slots from `racks`, the first of several; none if no slot is free.
-    pub(super) fn roomiest(&self, racks: &super::tree::Racks) -> Option<u32> {
+    pub(super) fn roomiest(&self, racks: &crate::reference::tree::Racks) -> Option<u32> {
         let (mut low, mut high) = (
             self.leaves + racks.start as usize,
             self.leaves + racks.end as usize,

@@ -6,7 +6,7 @@ use super::size::Size;
 
 /// The racks of a data centre, ordered so that those of a group follow each other, and the groups they are in.
 #[derive(Clone, Debug)]
-pub(super) struct Tree {
+pub(in crate::reference) struct Tree {
     /// Row by row, for each rack the number of its group at levels 0 to `levels` − 1: the rack itself first.
     /// Groups of all levels are numbered together, without the whole data centre.
     path: Vec<u32>,
@@ -20,7 +20,7 @@ pub(super) struct Tree {
 }
 
 /// Some of the racks in a row: a group, or the whole.
-pub(super) type Racks = std::ops::Range<u32>;
+pub(in crate::reference) type Racks = std::ops::Range<u32>;
 
 impl Tree {
     /// The tree of racks that are in the groups of `paths`, from their own level upwards, in order of their paths
@@ -50,13 +50,13 @@ impl Tree {
     }
 
     /// Racks side by side with nothing above them.
-    pub(super) fn flat(capacity: Vec<Size>) -> Self {
+    pub(in crate::reference) fn flat(capacity: Vec<Size>) -> Self {
         let paths: Vec<_> = (0..capacity.len() as u32).map(|rack| vec![rack]).collect();
         Self::new(&paths, vec![1.0], capacity)
     }
 
     /// The tree of a topology, and the rack of each server. `None` if the topology has no groups.
-    pub(super) fn of_topology<L: Levels>(
+    pub(in crate::reference) fn of_topology<L: Levels>(
         topology: &L,
         weights: &LinkWeights,
         room: impl Fn(ServerIndex) -> Size,
@@ -90,44 +90,44 @@ impl Tree {
         Some((Self::new(&paths, weights, capacity), rack_of))
     }
 
-    pub(super) fn rack_count(&self) -> usize {
+    pub(in crate::reference) fn rack_count(&self) -> usize {
         self.capacity.len()
     }
 
-    pub(super) fn racks(&self) -> Racks {
+    pub(in crate::reference) fn racks(&self) -> Racks {
         0..self.rack_count() as u32
     }
 
     /// How many groups of all levels there are, racks included and the whole not.
-    pub(super) fn group_count(&self) -> usize {
+    pub(in crate::reference) fn group_count(&self) -> usize {
         self.groups.len()
     }
 
     /// The racks of a group.
-    pub(super) fn racks_of(&self, group: u32) -> Racks {
+    pub(in crate::reference) fn racks_of(&self, group: u32) -> Racks {
         self.groups[group as usize].clone()
     }
 
     /// The groups that a rack is in, from itself upwards.
-    pub(super) fn path(&self, rack: u32) -> &[u32] {
+    pub(in crate::reference) fn path(&self, rack: u32) -> &[u32] {
         &self.path[rack as usize * self.levels..][..self.levels]
     }
 
     /// c_1, c_2, …: what a byte per second is worth that stays within a group of level 0, 1, ….
-    pub(super) fn weights(&self) -> &[f64] {
+    pub(in crate::reference) fn weights(&self) -> &[f64] {
         &self.weights
     }
 
-    pub(super) fn capacity(&self, rack: u32) -> Size {
+    pub(in crate::reference) fn capacity(&self, rack: u32) -> Size {
         self.capacity[rack as usize]
     }
 
-    pub(super) fn capacities(&self) -> &[Size] {
+    pub(in crate::reference) fn capacities(&self) -> &[Size] {
         &self.capacity
     }
 
     /// The groups right below the highest group that holds all of `racks`, or the racks themselves.
-    pub(super) fn children(&self, racks: &Racks) -> Vec<Racks> {
+    pub(in crate::reference) fn children(&self, racks: &Racks) -> Vec<Racks> {
         let (first, last) = (self.path(racks.start), self.path(racks.end - 1));
         // The highest level at which they differ.
         let level = (0..self.levels).rev().find(|level| first[*level] != last[*level]);
@@ -145,10 +145,21 @@ impl Tree {
         children
     }
 
+    /// The groups of a level, 0 for racks.
+    pub(in crate::reference) fn groups_at(&self, level: usize) -> impl Iterator<Item = u32> + '_ {
+        let first = self.path(0)[level];
+        let last = self.path(self.rack_count() as u32 - 1)[level];
+        first..=last
+    }
+
+    /// The level of two racks: how many links up their paths meet.
+    pub(in crate::reference) fn level(&self, a: u32, b: u32) -> usize {
+        let paths = self.path(a).iter().zip(self.path(b));
+        paths.take_while(|(a, b)| a != b).count()
+    }
+
     /// What a byte per second between these racks costs: Σ c_i up to their level.
-    pub(super) fn path_cost(&self, a: u32, b: u32) -> f64 {
-        let shared = self.path(a).iter().zip(self.path(b));
-        let apart = shared.take_while(|(a, b)| a != b).count();
-        self.weights[..apart].iter().sum()
+    pub(in crate::reference) fn path_cost(&self, a: u32, b: u32) -> f64 {
+        self.weights[..self.level(a, b)].iter().sum()
     }
 }

@@ -1,0 +1,124 @@
+//! An instance as a graph and a tree, and the way back.
+
+use s_core_model::{Levels, ServerIndex, VmIndex};
+
+use super::graph::Graph;
+use super::mapping::Mapping;
+use super::pack::{self, Load};
+use super::relabel::relabel;
+use crate::reference::size::Size;
+use crate::reference::tree::Tree;
+use crate::strategy::Instance;
+
+/// An instance, with those VMs that talk to somebody as a graph.
+#[derive(Debug)]
+pub(super) struct Problem {
+    pub(super) graph: Graph,
+    pub(super) tree: Tree,
+    /// The VM of each vertex.
+    vms: Vec<u32>,
+    sizes: Vec<Size>,
+    hosts: Vec<u32>,
+    rooms: Vec<Size>,
+    rack_of: Vec<u32>,
+}
+
+impl Problem {
+    /// `None` if the topology has no groups.
+    pub(super) fn new<L: Levels>(instance: &Instance<'_, L>) -> Option<Self> {
+        let allocation = instance.allocation();
+        let memory = |vm| u64::from(allocation.memory_mib(vm));
+        let sizes: Vec<Size> = allocation.vms().map(|vm| Size::new(1, memory(vm))).collect();
+        let hosts: Vec<u32> = allocation.vms().map(|vm| allocation.host(vm).get()).collect();
+        let free = |server| {
+            let free = allocation.free(server);
+            Size::new(free.vm_slots.into(), free.memory_mib)
+        };
+        let mut rooms: Vec<Size> = allocation.servers().map(free).collect();
+        for (host, size) in hosts.iter().zip(&sizes) {
+            rooms[*host as usize] += *size;
+        }
+        let usable = usable(&rooms, &sizes);
+        let model = instance.model();
+        let room = |server: ServerIndex| usable[server.usize()];
+        let (tree, rack_of) = Tree::of_topology(model.levels(), model.weights(), room)?;
+        let (graph, vms) = graph(instance, &sizes);
+        Some(Self {
+            graph,
+            tree,
+            vms,
+            sizes,
+            hosts,
+            rooms,
+            rack_of,
+        })
+    }
+
+    /// A server for each VM, given a rack for each vertex. `None` if VMs do not fit.
+    pub(super) fn hosts(&self, mut racks: Vec<u32>) -> Option<Vec<ServerIndex>> {
+        let home = |vm: &u32| self.rack_of[self.hosts[*vm as usize] as usize];
+        let homes: Vec<u32> = self.vms.iter().map(home).collect();
+        relabel(&self.tree, &mut racks, &homes);
+        let racks = self.homewards(racks, &homes);
+        let mut rack_of_vm = vec![None; self.sizes.len()];
+        for (vm, rack) in self.vms.iter().zip(racks) {
+            rack_of_vm[*vm as usize] = Some(rack);
+        }
+        let load = Load {
+            tree: &self.tree,
+            sizes: &self.sizes,
+            hosts: &self.hosts,
+            rooms: &self.rooms,
+            rack_of: &self.rack_of,
+        };
+        let hosts = pack::pack(&load, &rack_of_vm)?;
+        Some(hosts.into_iter().map(ServerIndex::new).collect())
+    }
+
+    /// Lets those stay in their rack who may as well.
+    fn homewards(&self, racks: Vec<u32>, homes: &[u32]) -> Vec<u32> {
+        let mut mapping = Mapping::new(&self.graph, &self.tree, racks);
+        for (vertex, home) in (0..).zip(homes) {
+            if mapping.rack(vertex) != *home
+                && mapping.has_room(*home, self.graph.size(vertex))
+                && mapping.gain(vertex, *home) >= 0.0
+            {
+                mapping.relocate(vertex, *home);
+            }
+        }
+        mapping.into_racks()
+    }
+}
+
+/// What of a server's room can be used at all: no more slots than memory for the smallest VMs, and no more than all
+/// VMs together need.
+fn usable(rooms: &[Size], sizes: &[Size]) -> Vec<Size> {
+    let all: Size = sizes.iter().copied().sum();
+    let smallest = sizes.iter().map(|size| size.memory).min().unwrap_or(0);
+    let usable = |room: &Size| {
+        let by_memory = room.memory.checked_div(smallest).unwrap_or(u64::MAX);
+        Size::new(
+            room.slots.min(by_memory).min(all.slots),
+            room.memory.min(all.memory),
+        )
+    };
+    rooms.iter().map(usable).collect()
+}
+
+/// The VMs that talk to somebody, as a graph and by their indices.
+fn graph<L: Levels>(instance: &Instance<'_, L>, sizes: &[Size]) -> (Graph, Vec<u32>) {
+    let traffic = instance.traffic();
+    let talks = |vm: &u32| traffic.peers(VmIndex::new(*vm)).len() > 0;
+    let vms: Vec<u32> = (0..sizes.len() as u32).filter(talks).collect();
+    let mut number = vec![u32::MAX; sizes.len()];
+    for (vertex, vm) in (0..).zip(&vms) {
+        number[*vm as usize] = vertex;
+    }
+    let mut graph = Graph::with_capacity(vms.len(), 2 * traffic.pair_count());
+    for vm in &vms {
+        let peers = traffic.peers(VmIndex::new(*vm));
+        let edges = peers.map(|(peer, rate)| (number[peer.usize()], rate.bytes_per_second()));
+        graph.push(sizes[*vm as usize], edges);
+    }
+    (graph, vms)
+}

@@ -1,0 +1,82 @@
+//! Equal groups trade their contents so that fewer VMs have to move.
+
+use std::collections::BTreeMap;
+
+use crate::reference::size::Size;
+use crate::reference::tree::{Racks, Tree};
+
+/// Exchanges what is in equal groups side by side, down the tree, so that more of `racks` become what they are in
+/// `initial`. The cost stays as it is.
+pub(super) fn relabel(tree: &Tree, racks: &mut [u32], initial: &[u32]) {
+    for level in (0..tree.weights().len()).rev() {
+        let targets = targets(tree, level, &common(tree, level, racks, initial));
+        for rack in racks.iter_mut() {
+            *rack = targets[*rack as usize];
+        }
+    }
+}
+
+/// For groups side by side at a level, how many VMs are in the first and were in the second, most first.
+fn common(tree: &Tree, level: usize, racks: &[u32], initial: &[u32]) -> Vec<(usize, u32, u32)> {
+    let mut pairs: Vec<(u32, u32)> = (racks.iter().zip(initial))
+        .map(|(now, before)| (tree.path(*now), tree.path(*before)))
+        .filter(|(now, before)| now.get(level + 1) == before.get(level + 1))
+        .map(|(now, before)| (now[level], before[level]))
+        .collect();
+    pairs.sort_unstable();
+    let equal = pairs.chunk_by(|a, b| a == b);
+    let mut common: Vec<_> = equal.map(|run| (run.len(), run[0].0, run[0].1)).collect();
+    common.sort_by(|a, b| b.0.cmp(&a.0).then((a.1, a.2).cmp(&(b.1, b.2))));
+    common
+}
+
+/// For each rack, the rack that is to have its VMs.
+fn targets(tree: &Tree, level: usize, common: &[(usize, u32, u32)]) -> Vec<u32> {
+    let mut kinds: BTreeMap<(Option<u32>, Vec<(u64, u64, usize)>), Vec<u32>> = BTreeMap::new();
+    let mut kind_of: BTreeMap<u32, u32> = BTreeMap::new();
+    for group in tree.groups_at(level) {
+        let racks = tree.racks_of(group);
+        let above = tree.path(racks.start).get(level + 1).copied();
+        let alike = kinds.entry((above, shape(tree, racks))).or_default();
+        alike.push(group);
+        kind_of.insert(group, alike[0]);
+    }
+    let mut target_of: BTreeMap<u32, u32> = BTreeMap::new();
+    let mut is_taken: BTreeMap<u32, bool> = BTreeMap::new();
+    for (_, from, to) in common {
+        let is_free = !target_of.contains_key(from) && !is_taken.contains_key(to);
+        if is_free && kind_of[from] == kind_of[to] {
+            target_of.insert(*from, *to);
+            is_taken.insert(*to, true);
+        }
+    }
+    let mut targets: Vec<u32> = tree.racks().collect();
+    for alike in kinds.values() {
+        let mut free = alike.iter().filter(|group| !is_taken.contains_key(group));
+        for group in alike {
+            let target = target_of.get(group).or_else(|| free.next());
+            let target = *target.expect("as many groups give as take");
+            let places = tree.racks_of(*group).zip(tree.racks_of(target));
+            for (from, to) in places {
+                targets[from as usize] = to;
+            }
+        }
+    }
+    targets
+}
+
+/// What two groups must have in common to trade places: each rack's capacity, and how many levels up it meets the
+/// rack before it.
+fn shape(tree: &Tree, racks: Racks) -> Vec<(u64, u64, usize)> {
+    let start = racks.start;
+    let meets = |rack: u32| match rack == start {
+        true => 0,
+        false => tree.level(rack - 1, rack),
+    };
+    racks
+        .map(|rack| {
+            let Size { slots, memory } = tree.capacity(rack);
+            (slots, memory, meets(rack))
+        })
+        .collect()
+}
