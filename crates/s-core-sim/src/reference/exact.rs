@@ -161,9 +161,15 @@ impl<'a> Branching<'a> {
         }
         let mut servers = Vec::new();
         let size = self.vms[place].size;
-        self.groups.offer(self.groups.top(), size, &self.left, &mut servers);
+        self.groups
+            .offer(self.groups.top(), size, &self.left, &mut servers);
         let mut choices: Vec<(f64, u32)> = (servers.into_iter())
-            .map(|server| (self.added(place, place, self.rack_of[server as usize]), server))
+            .map(|server| {
+                (
+                    self.added(place, place, self.rack_of[server as usize]),
+                    server,
+                )
+            })
             .collect();
         choices.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
         for (tried, (added, server)) in choices.iter().enumerate() {
@@ -201,7 +207,9 @@ impl<'a> Branching<'a> {
     /// A cost that no placement is below which begins with the first `placed` as they are, which cost `cost`.
     fn bound(&self, placed: usize, cost: f64) -> f64 {
         let least = |place: usize| {
-            let racks = self.groups.racks_with_room(self.vms[place].size, &self.left);
+            let racks = self
+                .groups
+                .racks_with_room(self.vms[place].size, &self.left);
             let costs = racks.map(|rack| self.added(place, placed, rack));
             costs.fold(f64::INFINITY, f64::min)
         };
@@ -288,12 +296,18 @@ impl Groups {
         }
         let shape = if is_rack {
             let room = |server: &u32| rooms[*server as usize];
-            let rooms = servers.iter().map(room).map(|size| (size.slots, size.memory));
+            let rooms = servers
+                .iter()
+                .map(room)
+                .map(|size| (size.slots, size.memory));
             let mut rooms: Vec<_> = rooms.collect();
             rooms.sort_unstable();
             Shape::Rack(rooms)
         } else {
-            let mut below: Vec<_> = children.iter().map(|child| self.groups[*child].shape).collect();
+            let mut below: Vec<_> = children
+                .iter()
+                .map(|child| self.groups[*child].shape)
+                .collect();
             below.sort_unstable();
             Shape::Group(tree.level(racks.start, racks.end - 1), below)
         };
@@ -350,9 +364,16 @@ impl Groups {
         }
     }
 
-    fn racks_with_room<'s>(&'s self, size: Size, left: &'s [Size]) -> impl Iterator<Item = u32> + 's {
+    fn racks_with_room<'s>(
+        &'s self,
+        size: Size,
+        left: &'s [Size],
+    ) -> impl Iterator<Item = u32> + 's {
         let fits = move |server: &u32| size.leaves_room(Size::default(), left[*server as usize]);
         let has_room = move |group: &&Group| group.servers.iter().any(fits);
-        self.groups.iter().filter(has_room).filter_map(|group| group.rack)
+        self.groups
+            .iter()
+            .filter(has_room)
+            .filter_map(|group| group.rack)
     }
 }

@@ -130,7 +130,9 @@ impl Tree {
     pub(in crate::reference) fn children(&self, racks: &Racks) -> Vec<Racks> {
         let (first, last) = (self.path(racks.start), self.path(racks.end - 1));
         // The highest level at which they differ.
-        let level = (0..self.levels).rev().find(|level| first[*level] != last[*level]);
+        let level = (0..self.levels)
+            .rev()
+            .find(|level| first[*level] != last[*level]);
         let Some(level) = level else {
             return vec![racks.clone()];
         };

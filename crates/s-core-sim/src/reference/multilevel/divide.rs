@@ -105,7 +105,9 @@ fn limits(graph: &Graph, capacity: [Size; 2], racks: u32) -> [Size; 2] {
     // Of the room to spare, a part of 1 in `depth`; the rest is for the divisions below.
     let share = |taken: u64, room: u64| match room {
         0 => 1.0,
-        _ => (taken as f64 / room as f64).powf(1.0 - 1.0 / depth).min(1.0),
+        _ => (taken as f64 / room as f64)
+            .powf(1.0 - 1.0 / depth)
+            .min(1.0),
     };
     let slots = share(total.slots, whole.slots);
     let memory = share(total.memory, whole.memory);
@@ -131,7 +133,10 @@ fn bisection(graph: &Graph, limits: &[Size; 2], random: &mut Pcg64Mcg) -> (Vec<u
         let sides = grow(coarsest, limits, random);
         let refined = Refined::new(coarsest, &tree, sides, 3, random);
         looks += refined.looks;
-        if best.as_ref().is_none_or(|best| refined.is_better_than(best)) {
+        if best
+            .as_ref()
+            .is_none_or(|best| refined.is_better_than(best))
+        {
             best = Some(refined);
         }
     }
@@ -157,7 +162,10 @@ pub(super) fn project(
             _ => &layers[level - 1].graph,
         };
         let fine = layer.cluster_of.iter();
-        mapped = improve(graph, fine.map(|cluster| mapped[*cluster as usize]).collect());
+        mapped = improve(
+            graph,
+            fine.map(|cluster| mapped[*cluster as usize]).collect(),
+        );
     }
     mapped
 }
@@ -189,7 +197,11 @@ fn grow(graph: &Graph, limits: &[Size; 2], random: &mut Pcg64Mcg) -> Vec<u32> {
     let mut inside = vec![0.0; graph.len()];
     let mut queue = BinaryHeap::new();
     let mut taken = Size::default();
-    let start = if graph.len() == 0 { 0 } else { random.random_range(0..graph.len() as u32) };
+    let start = if graph.len() == 0 {
+        0
+    } else {
+        random.random_range(0..graph.len() as u32)
+    };
     let seeds = (start..graph.len() as u32).chain(0..start);
     for seed in seeds {
         queue.push(Near(0.0, seed));

@@ -51,7 +51,10 @@ impl Graph {
         self.sizes.iter().copied().sum()
     }
 
-    pub(super) fn edges(&self, vertex: u32) -> impl ExactSizeIterator<Item = (u32, f64)> + Clone + '_ {
+    pub(super) fn edges(
+        &self,
+        vertex: u32,
+    ) -> impl ExactSizeIterator<Item = (u32, f64)> + Clone + '_ {
         let row = self.starts[vertex as usize] as usize..self.starts[vertex as usize + 1] as usize;
         self.peers[row.clone()]
             .iter()

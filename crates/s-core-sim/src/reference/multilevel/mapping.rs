@@ -87,7 +87,10 @@ impl<'a> Mapping<'a> {
     /// Half of Eq. 3.1. O(edges × levels).
     pub(super) fn cost(&self) -> f64 {
         let edges = self.graph.vertices().flat_map(|vertex| {
-            let later = self.graph.edges(vertex).filter(move |(peer, _)| *peer > vertex);
+            let later = self
+                .graph
+                .edges(vertex)
+                .filter(move |(peer, _)| *peer > vertex);
             later.map(move |(peer, rate)| (vertex, peer, rate))
         });
         edges
@@ -139,6 +142,52 @@ impl<'a> Mapping<'a> {
         }
         self.forget();
         free
+    }
+
+    /// The best rack for a vertex among those of its peers that have no room for it, if it gains.
+    pub(super) fn full_target(&mut self, vertex: u32) -> Option<Target> {
+        self.look(vertex);
+        let own = self.rack(vertex);
+        let size = self.graph.size(vertex);
+        let stay = self.worth(own);
+        let mut best: Option<Target> = None;
+        for rack in self.near.racks.iter().copied().filter(|rack| *rack != own) {
+            let gain = self.worth(rack) - stay;
+            if gain > best.map_or(0.0, |best| best.gain) && !self.has_room(rack, size) {
+                best = Some(Target { gain, rack });
+            }
+        }
+        self.forget();
+        best
+    }
+
+    /// Whether there is room for two vertices in each other's racks once they have left their own.
+    pub(super) fn can_exchange(&self, a: u32, b: u32) -> bool {
+        let fits = |vertex: u32, other: u32| {
+            let rack = self.rack(other);
+            let without = self.load[rack as usize].less(self.graph.size(other));
+            without.leaves_room(self.graph.size(vertex), self.tree.capacity(rack))
+        };
+        fits(a, b) && fits(b, a)
+    }
+
+    /// How much the cost falls if a vertex and one that is in its target rack change places.
+    pub(super) fn exchange_gain(&mut self, vertex: u32, wanted: Target, partner: u32) -> f64 {
+        let own = self.rack(vertex);
+        let between = self
+            .graph
+            .edges(vertex)
+            .filter(|(peer, _)| *peer == partner);
+        let rate: f64 = between.map(|(_, rate)| rate).sum();
+        // Each seems to come to where the other is, but they stay apart.
+        let apart = self.tree.path_cost(own, wanted.rack);
+        wanted.gain + self.gain(partner, own) - 2.0 * rate * apart
+    }
+
+    pub(super) fn exchange(&mut self, a: u32, b: u32) {
+        let (rack_a, rack_b) = (self.rack(a), self.rack(b));
+        self.relocate(a, rack_b);
+        self.relocate(b, rack_a);
     }
 
     /// A rack with room in the lowest group of `rack` that has one, other than `own`.

@@ -2,6 +2,7 @@
 
 mod coarsen;
 mod divide;
+mod exchange;
 mod graph;
 mod mapping;
 mod overload;
@@ -50,8 +51,8 @@ pub struct Multilevel {
     pub starts: u32,
     /// How many times it is coarsened and refined again after that, at most.
     pub cycles: u32,
-    /// No other start or cycle begins after so many looks at the traffic of a pair. A billion takes very roughly
-    /// 20 seconds.
+    /// No other cycle begins after so many looks at the traffic of a pair, and no other start after a quarter of them.
+    /// A billion takes about half a minute.
     pub looks: u64,
     /// What random numbers begin with: the same proposal for the same seed on every machine.
     pub seed: u64,
@@ -62,7 +63,7 @@ impl Default for Multilevel {
         Self {
             starts: 3,
             cycles: 6,
-            looks: 1_000_000_000,
+            looks: 2_000_000_000,
             seed: 1,
         }
     }
@@ -90,7 +91,8 @@ impl<L: Levels> Strategy<L> for Multilevel {
             return Ok(unchanged(instance, Duration::ZERO));
         }
         let (hosts, cpu_time) = cpu_time::measure(|| {
-            let problem = Problem::new(instance).ok_or(StrategyError::NoGroups { strategy: NAME })?;
+            let problem =
+                Problem::new(instance).ok_or(StrategyError::NoGroups { strategy: NAME })?;
             let racks = search::search(&problem, self, watch, instance.cost());
             Ok::<_, StrategyError>(racks.and_then(|racks| problem.hosts(racks)))
         });

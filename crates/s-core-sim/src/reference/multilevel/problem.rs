@@ -5,7 +5,7 @@ use s_core_model::{Levels, ServerIndex, VmIndex};
 use super::graph::Graph;
 use super::mapping::Mapping;
 use super::pack::{self, Load};
-use super::relabel::relabel;
+use super::relabel::{relabel, trade};
 use crate::reference::size::Size;
 use crate::reference::tree::Tree;
 use crate::strategy::Instance;
@@ -28,8 +28,14 @@ impl Problem {
     pub(super) fn new<L: Levels>(instance: &Instance<'_, L>) -> Option<Self> {
         let allocation = instance.allocation();
         let memory = |vm| u64::from(allocation.memory_mib(vm));
-        let sizes: Vec<Size> = allocation.vms().map(|vm| Size::new(1, memory(vm))).collect();
-        let hosts: Vec<u32> = allocation.vms().map(|vm| allocation.host(vm).get()).collect();
+        let sizes: Vec<Size> = allocation
+            .vms()
+            .map(|vm| Size::new(1, memory(vm)))
+            .collect();
+        let hosts: Vec<u32> = allocation
+            .vms()
+            .map(|vm| allocation.host(vm).get())
+            .collect();
         let free = |server| {
             let free = allocation.free(server);
             Size::new(free.vm_slots.into(), free.memory_mib)
@@ -59,6 +65,7 @@ impl Problem {
         let home = |vm: &u32| self.rack_of[self.hosts[*vm as usize] as usize];
         let homes: Vec<u32> = self.vms.iter().map(home).collect();
         relabel(&self.tree, &mut racks, &homes);
+        trade(&self.graph, &self.tree, &mut racks, &homes);
         let racks = self.homewards(racks, &homes);
         let mut rack_of_vm = vec![None; self.sizes.len()];
         for (vm, rack) in self.vms.iter().zip(racks) {

@@ -107,7 +107,8 @@ impl<'m, 'a> Search<'m, 'a> {
         for (vertex, rack) in self.trail.drain(kept..).rev() {
             self.mapping.relocate(vertex, rack);
         }
-        self.moved.extend(self.trail.drain(..).map(|(vertex, _)| vertex));
+        self.moved
+            .extend(self.trail.drain(..).map(|(vertex, _)| vertex));
         best
     }
 
@@ -163,5 +164,7 @@ fn peers_that_matter<'a>(
     let edges = mapping.graph.edges(vertex);
     let sum: f64 = edges.clone().map(|(_, rate)| rate).sum();
     let least = MATTERS * sum / edges.len() as f64;
-    edges.filter(move |(_, rate)| *rate >= least).map(|(peer, _)| peer)
+    edges
+        .filter(move |(_, rate)| *rate >= least)
+        .map(|(peer, _)| peer)
 }

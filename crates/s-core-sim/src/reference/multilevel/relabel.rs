@@ -1,7 +1,9 @@
-//! Equal groups trade their contents so that fewer VMs have to move.
+//! Groups trade their contents so that fewer VMs have to move.
 
 use std::collections::BTreeMap;
 
+use super::graph::Graph;
+use super::mapping::{Mapping, Target};
 use crate::reference::size::Size;
 use crate::reference::tree::{Racks, Tree};
 
@@ -13,6 +15,39 @@ pub(super) fn relabel(tree: &Tree, racks: &mut [u32], initial: &[u32]) {
         for rack in racks.iter_mut() {
             *rack = targets[*rack as usize];
         }
+    }
+}
+
+/// Lets the contents of racks anywhere trade places where the cost does not rise and fewer VMs have to move.
+pub(super) fn trade(graph: &Graph, tree: &Tree, racks: &mut [u32], initial: &[u32]) {
+    let mut pairs: Vec<(u32, u32)> = racks.iter().copied().zip(initial.iter().copied()).collect();
+    pairs.sort_unstable();
+    let staying: BTreeMap<(u32, u32), usize> = (pairs.chunk_by(|a, b| a == b))
+        .map(|run| (run[0], run.len()))
+        .collect();
+    let stay = |content, rack| staying.get(&(content, rack)).copied().unwrap_or(0);
+    let mut wishes: Vec<(usize, (u32, u32))> =
+        (staying.iter().map(|(pair, count)| (*count, *pair))).collect();
+    wishes.sort_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(&b.1)));
+    // Contents are numbered by the racks where they are first.
+    let contents = graph.contract(racks, tree.rack_count());
+    let mut mapping = Mapping::new(&contents, tree, tree.racks().collect());
+    let mut content_of: Vec<u32> = tree.racks().collect();
+    for (_, (content, rack)) in wishes {
+        let (from, other) = (mapping.rack(content), content_of[rack as usize]);
+        let stay_now = stay(content, from) + stay(other, rack);
+        if stay(content, rack) + stay(other, from) > stay_now
+            && mapping.can_exchange(content, other)
+        {
+            let gain = mapping.gain(content, rack);
+            if mapping.exchange_gain(content, Target { gain, rack }, other) >= 0.0 {
+                mapping.exchange(content, other);
+                content_of.swap(from as usize, rack as usize);
+            }
+        }
+    }
+    for rack in racks {
+        *rack = mapping.rack(*rack);
     }
 }
 
@@ -32,7 +67,7 @@ fn common(tree: &Tree, level: usize, racks: &[u32], initial: &[u32]) -> Vec<(usi
 
 /// For each rack, the rack that is to have its VMs.
 fn targets(tree: &Tree, level: usize, common: &[(usize, u32, u32)]) -> Vec<u32> {
-    let mut kinds: BTreeMap<(Option<u32>, Vec<(u64, u64, usize)>), Vec<u32>> = BTreeMap::new();
+    let mut kinds: BTreeMap<(Option<u32>, Shape), Vec<u32>> = BTreeMap::new();
     let mut kind_of: BTreeMap<u32, u32> = BTreeMap::new();
     for group in tree.groups_at(level) {
         let racks = tree.racks_of(group);
@@ -65,9 +100,11 @@ fn targets(tree: &Tree, level: usize, common: &[(usize, u32, u32)]) -> Vec<u32> 
     targets
 }
 
-/// What two groups must have in common to trade places: each rack's capacity, and how many levels up it meets the
-/// rack before it.
-fn shape(tree: &Tree, racks: Racks) -> Vec<(u64, u64, usize)> {
+/// What two groups must have in common to trade places: each rack's VM slots and memory, and how many levels up it
+/// meets the rack before it.
+type Shape = Vec<(u64, u64, usize)>;
+
+fn shape(tree: &Tree, racks: Racks) -> Shape {
     let start = racks.start;
     let meets = |rack: u32| match rack == start {
         true => 0,

@@ -9,7 +9,7 @@ use super::divide::{self, project};
 use super::graph::Graph;
 use super::mapping::Mapping;
 use super::problem::Problem;
-use super::{overload, refine};
+use super::{exchange, overload, refine};
 use crate::reference::size::Size;
 use crate::reference::tree::Tree;
 use crate::strategy::Watch;
@@ -25,6 +25,9 @@ const CLUSTERS_PER_RACK: u64 = 12;
 
 /// Rounds of refinement at each level.
 const ROUNDS: u32 = 4;
+
+/// Beyond this share of the looks no other start begins: cycles are worth more.
+const SHARE_FOR_STARTS: f64 = 0.25;
 
 /// How much of the work a start is, a refinement down to VMs, and a cycle.
 const SHARES: [f64; 3] = [1.0, 2.0, 2.0];
@@ -48,7 +51,7 @@ pub(super) fn search(
     watch.progress(0.0, initial_cost);
     let mut racks = search.first()?;
     for _ in 0..options.cycles {
-        if search.is_over() {
+        if search.is_over(1.0) {
             break;
         }
         racks = search.cycle(racks);
@@ -69,13 +72,15 @@ struct Search<'a> {
 }
 
 impl Search<'_> {
-    fn is_over(&self) -> bool {
-        self.watch.is_stopped() || self.looks >= self.options.looks
+    /// Whether it is stopped, or has taken this share of the looks that it may take.
+    fn is_over(&self, share: f64) -> bool {
+        self.watch.is_stopped() || self.looks as f64 >= share * self.options.looks as f64
     }
 
     fn has_done(&mut self, share: f64, cost: f64) {
         let [start, down, cycle] = SHARES;
-        let all = start * f64::from(self.options.starts) + down + cycle * f64::from(self.options.cycles);
+        let all =
+            start * f64::from(self.options.starts) + down + cycle * f64::from(self.options.cycles);
         self.done += share;
         self.cost = self.cost.min(cost);
         self.watch.progress((self.done / all).min(1.0), self.cost);
@@ -101,7 +106,7 @@ impl Search<'_> {
         let coarsest = hierarchy.coarsest(graph);
         let mut best: Option<Refined> = None;
         for _ in 0..self.options.starts {
-            if best.is_some() && self.is_over() {
+            if best.is_some() && self.is_over(SHARE_FOR_STARTS) {
                 break;
             }
             let (racks, looks) =
@@ -109,7 +114,10 @@ impl Search<'_> {
             self.looks += looks;
             let refined = self.refine(coarsest, racks);
             self.has_done(SHARES[0], f64::INFINITY);
-            if best.as_ref().is_none_or(|best| refined.is_better_than(best)) {
+            if best
+                .as_ref()
+                .is_none_or(|best| refined.is_better_than(best))
+            {
                 best = Some(refined);
             }
         }
@@ -172,6 +180,9 @@ impl Refined {
         let mut mapping = Mapping::new(graph, tree, racks);
         overload::relieve(&mut mapping);
         refine::refine(&mut mapping, rounds, random);
+        if rounds > 0 {
+            exchange::exchange(&mut mapping, random);
+        }
         Self {
             overload: mapping.overload(),
             cost: mapping.cost(),
