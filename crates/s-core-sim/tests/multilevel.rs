@@ -1,5 +1,7 @@
 //! The multilevel reference: how good, always feasible, the same each time.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod tiny;
 
 use std::sync::Mutex;
@@ -51,22 +53,46 @@ fn data_centre(vms: u32, placement: InitialPlacement, seed: u64) -> Snapshot {
 }
 
 #[test]
-fn is_close_to_the_optimum() {
-    let (mut optimal, mut sum) = (0, 0.0);
+fn is_mostly_the_optimum() {
     let seeds = 300;
+    let (mut optimal, mut of_any_interest) = (0, 0);
     for seed in 0..seeds {
         let snapshot = tiny::random(seed, 8, 9);
-        let (best, found) = (exact(&snapshot).cost, run(&snapshot).cost);
-        let ratio = if best == found { 1.0 } else { found / best };
+        let (best, found) = (exact(&snapshot), run(&snapshot));
+        let is_optimal = found.cost <= best.cost * (1.0 + 1e-9);
         assert!(
-            ratio > 1.0 - 1e-9,
-            "seed {seed}: {found} is below the optimum {best}"
+            found.cost >= best.cost * (1.0 - 1e-9),
+            "seed {seed}: below the optimum"
         );
-        println!("{seed} {ratio}");
-        optimal += u32::from(ratio < 1.0 + 1e-9);
-        sum += ratio.min(100.0);
+        optimal += u32::from(is_optimal);
+        of_any_interest += u32::from(best.moved > 0);
     }
-    println!("{optimal} of {seeds}, mean ratio {}", sum / seeds as f64);
+    // The others are racks so full of VMs of different memory that several have to move at once.
+    assert!(optimal >= seeds as u32 * 9 / 10, "{optimal} of {seeds}");
+    assert!(of_any_interest > 100, "{of_any_interest} of {seeds}");
+}
+
+#[test]
+fn full_servers_of_unequal_vms_are_no_hindrance() {
+    // Applications of four VMs, each application of another memory, one VM in each of four racks; and not a byte free.
+    let memories = [1024, 2048, 1024, 1024, 2048, 2048, 1024, 2048];
+    let all: u64 = memories.iter().map(|memory| u64::from(*memory)).sum();
+    let servers: Vec<tiny::Server<'_>> = (["a/s/r", "a/s/q", "a/t/r", "b/s/r"].into_iter())
+        .map(|rack| (rack, 8, all))
+        .collect();
+    let mut vms = Vec::new();
+    let mut pairs = Vec::new();
+    for (application, memory) in (0..).zip(memories) {
+        vms.extend((0..4).map(|server| (server, memory)));
+        let first = 4 * application;
+        pairs.extend((0..4).flat_map(|a| (0..a).map(move |b| (first + a, first + b, 100.0))));
+    }
+    let snapshot = tiny::snapshot(&servers, &vms, &pairs);
+    let before = snapshot
+        .cost_model()
+        .total_cost(snapshot.allocation(), snapshot.traffic());
+    let after = run(&snapshot).cost;
+    assert!(after < 0.5 * before, "{before} {after}");
 }
 
 #[test]
@@ -162,11 +188,7 @@ fn finds_applications_again_and_moves_few_for_it() {
     let servers: Vec<_> = (0..24)
         .map(|s| (locations[s / 2].as_str(), 5, 8192))
         .collect();
-    let mut vms: Vec<_> = (0..240).map(|vm| ((vm / 10) % 24, 1024)).collect();
-    vms.truncate(120);
-    for (number, vm) in (0..).zip(&mut vms) {
-        vm.0 = number / 5;
-    }
+    let mut vms: Vec<_> = (0..120).map(|vm| (vm / 5, 1024)).collect();
     vms.swap(3, 117);
     let mut pairs = Vec::new();
     for a in 0..120 {

@@ -43,7 +43,7 @@ pub struct Exact;
 
 impl Exact {
     /// The most VMs.
-    pub const MAX_VMS: usize = 16;
+    pub const MAX_VMS: usize = 12;
 
     /// The most servers.
     pub const MAX_SERVERS: usize = 64;

@@ -61,17 +61,8 @@ impl Tree {
         weights: &LinkWeights,
         room: impl Fn(ServerIndex) -> Size,
     ) -> Option<(Self, Vec<u32>)> {
-        let levels = usize::from(topology.max_level().get()).max(1);
-        let servers = topology.server_count() as u32;
-        let path = |server| {
-            (0..levels as u8)
-                .rev()
-                .map(|level| topology.group(ServerIndex::new(server), Level::new(level)))
-                .collect::<Option<Vec<u32>>>()
-        };
-        let mut located: Vec<(Vec<u32>, u32)> = (0..servers)
-            .map(|server| Some((path(server)?, server)))
-            .collect::<Option<_>>()?;
+        let levels = Self::levels_of(topology);
+        let mut located = Self::located(topology)?;
         located.sort_unstable();
         let mut paths: Vec<Vec<u32>> = Vec::new();
         let mut capacity: Vec<Size> = Vec::new();
@@ -88,6 +79,47 @@ impl Tree {
         }
         let weights = weights.iter().take(levels).collect();
         Some((Self::new(&paths, weights, capacity), rack_of))
+    }
+
+    /// The same with each server as a rack of its own, in a group of its rack to stay within which costs nothing.
+    pub(in crate::reference) fn of_servers<L: Levels>(
+        topology: &L,
+        weights: &LinkWeights,
+        room: impl Fn(ServerIndex) -> Size,
+    ) -> Option<(Self, Vec<u32>)> {
+        let levels = Self::levels_of(topology);
+        let mut located = Self::located(topology)?;
+        located.sort_unstable();
+        let mut place_of = vec![0; located.len()];
+        let mut capacity = Vec::with_capacity(located.len());
+        let mut paths = Vec::with_capacity(located.len());
+        for (place, (mut path, server)) in (0..).zip(located) {
+            path.push(server);
+            path.reverse();
+            paths.push(path);
+            place_of[server as usize] = place;
+            capacity.push(room(ServerIndex::new(server)));
+        }
+        let weights = std::iter::once(0.0).chain(weights.iter().take(levels));
+        Some((Self::new(&paths, weights.collect(), capacity), place_of))
+    }
+
+    fn levels_of<L: Levels>(topology: &L) -> usize {
+        usize::from(topology.max_level().get()).max(1)
+    }
+
+    /// Each server with the groups that it is in, from the highest level down to the rack.
+    fn located<L: Levels>(topology: &L) -> Option<Vec<(Vec<u32>, u32)>> {
+        let levels = Self::levels_of(topology) as u8;
+        let path = |server| {
+            (0..levels)
+                .rev()
+                .map(|level| topology.group(ServerIndex::new(server), Level::new(level)))
+                .collect::<Option<Vec<u32>>>()
+        };
+        (0..topology.server_count() as u32)
+            .map(|server| Some((path(server)?, server)))
+            .collect()
     }
 
     pub(in crate::reference) fn rack_count(&self) -> usize {

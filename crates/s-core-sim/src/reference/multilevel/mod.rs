@@ -15,6 +15,8 @@ mod search;
 
 use std::time::Duration;
 
+use rand::SeedableRng;
+use rand_pcg::Pcg64Mcg;
 use s_core_model::{Levels, ServerIndex};
 
 use crate::cpu_time;
@@ -90,12 +92,7 @@ impl<L: Levels> Strategy<L> for Multilevel {
         if instance.cost() == 0.0 {
             return Ok(unchanged(instance, Duration::ZERO));
         }
-        let (hosts, cpu_time) = cpu_time::measure(|| {
-            let problem =
-                Problem::new(instance).ok_or(StrategyError::NoGroups { strategy: NAME })?;
-            let racks = search::search(&problem, self, watch, instance.cost());
-            Ok::<_, StrategyError>(racks.and_then(|racks| problem.hosts(racks)))
-        });
+        let (hosts, cpu_time) = cpu_time::measure(|| self.hosts(instance, watch));
         let found = hosts?.and_then(|hosts| Proposal::new(instance, &hosts, cpu_time).ok());
         let mut proposal = match found {
             Some(proposal) if proposal.cost < instance.cost() => proposal,
@@ -103,6 +100,20 @@ impl<L: Levels> Strategy<L> for Multilevel {
         };
         proposal.complete = !watch.is_stopped();
         Ok(proposal)
+    }
+}
+
+impl Multilevel {
+    /// A server for each VM; `None` if it is stopped before there is any.
+    fn hosts<L: Levels>(
+        &self,
+        instance: &Instance<'_, L>,
+        watch: &dyn Watch,
+    ) -> Result<Option<Vec<ServerIndex>>, StrategyError> {
+        let problem = Problem::new(instance).ok_or(StrategyError::NoGroups { strategy: NAME })?;
+        let mut random = Pcg64Mcg::seed_from_u64(self.seed);
+        let racks = search::search(&problem, self, watch, instance.cost(), &mut random);
+        Ok(racks.map(|racks| problem.hosts(instance, racks, &mut random)))
     }
 }
 

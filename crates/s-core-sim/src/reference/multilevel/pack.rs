@@ -20,10 +20,19 @@ pub(super) struct Load<'a> {
     pub(super) rack_of: &'a [u32],
 }
 
+/// VMs in their servers.
+#[derive(Debug)]
+pub(super) struct Packed {
+    /// The server of each VM.
+    pub(super) hosts: Vec<u32>,
+    /// Whether each VM that talks to somebody is in the rack that was wanted.
+    pub(super) is_as_wanted: bool,
+}
+
 /// A server for each VM. `racks` says in which rack, if it matters. VMs that are in that rack already stay on their
 /// server if they can, others go where they leave the least memory over, and those that do not fit go to the nearest rack
 /// that has room. `None` if a VM fits nowhere.
-pub(super) fn pack(load: &Load<'_>, racks: &[Option<u32>]) -> Option<Vec<u32>> {
+pub(super) fn pack(load: &Load<'_>, racks: &[Option<u32>]) -> Option<Packed> {
     let mut packing = Packing::new(load);
     let mut arriving = Vec::new();
     for (vm, rack) in (0..).zip(racks) {
@@ -36,6 +45,7 @@ pub(super) fn pack(load: &Load<'_>, racks: &[Option<u32>]) -> Option<Vec<u32>> {
     }
     let too_many = packing.put_all(arriving, Packing::put_in);
     let again = packing.pack_anew(&too_many, racks);
+    let is_as_wanted = again.is_empty();
     let homeless = packing.put_all(again, Packing::put_near);
     // VMs that talk to nobody last: where they are if possible, and anywhere else if not.
     let mut silent = Vec::new();
@@ -48,7 +58,10 @@ pub(super) fn pack(load: &Load<'_>, racks: &[Option<u32>]) -> Option<Vec<u32>> {
         }
     }
     let nowhere = packing.put_all(silent, Packing::put_near);
-    (homeless.is_empty() && nowhere.is_empty()).then_some(packing.host)
+    (homeless.is_empty() && nowhere.is_empty()).then_some(Packed {
+        hosts: packing.host,
+        is_as_wanted,
+    })
 }
 
 /// VMs with the rack that they should be in.

@@ -1,14 +1,19 @@
 //! An instance as a graph and a tree, and the way back.
 
+use rand_pcg::Pcg64Mcg;
 use s_core_model::{Levels, ServerIndex, VmIndex};
 
 use super::graph::Graph;
 use super::mapping::Mapping;
-use super::pack::{self, Load};
+use super::pack::{self, Load, Packed};
 use super::relabel::{relabel, trade};
+use super::{exchange, refine};
 use crate::reference::size::Size;
 use crate::reference::tree::Tree;
 use crate::strategy::Instance;
+
+/// How often servers are refined.
+const PASSES: u32 = 4;
 
 /// An instance, with those VMs that talk to somebody as a graph.
 #[derive(Debug)]
@@ -60,8 +65,13 @@ impl Problem {
         })
     }
 
-    /// A server for each VM, given a rack for each vertex. `None` if VMs do not fit.
-    pub(super) fn hosts(&self, mut racks: Vec<u32>) -> Option<Vec<ServerIndex>> {
+    /// A server for each VM, given a rack for each vertex.
+    pub(super) fn hosts<L: Levels>(
+        &self,
+        instance: &Instance<'_, L>,
+        mut racks: Vec<u32>,
+        random: &mut Pcg64Mcg,
+    ) -> Vec<ServerIndex> {
         let home = |vm: &u32| self.rack_of[self.hosts[*vm as usize] as usize];
         let homes: Vec<u32> = self.vms.iter().map(home).collect();
         relabel(&self.tree, &mut racks, &homes);
@@ -78,8 +88,55 @@ impl Problem {
             rooms: &self.rooms,
             rack_of: &self.rack_of,
         };
-        let hosts = pack::pack(&load, &rack_of_vm)?;
-        Some(hosts.into_iter().map(ServerIndex::new).collect())
+        let hosts = match pack::pack(&load, &rack_of_vm) {
+            Some(Packed {
+                hosts,
+                is_as_wanted: true,
+            }) => hosts,
+            Some(Packed { hosts, .. }) => self.refined(instance, hosts, random),
+            None => self.refined(instance, self.hosts.clone(), random),
+        };
+        hosts.into_iter().map(ServerIndex::new).collect()
+    }
+
+    /// The servers of VMs made better, server by server and not rack by rack. VMs that talk to nobody stay.
+    fn refined<L: Levels>(
+        &self,
+        instance: &Instance<'_, L>,
+        mut hosts: Vec<u32>,
+        random: &mut Pcg64Mcg,
+    ) -> Vec<u32> {
+        let mut rooms = self.rooms.clone();
+        let mut talks = vec![false; hosts.len()];
+        for vm in &self.vms {
+            talks[*vm as usize] = true;
+        }
+        for (vm, host) in hosts.iter().enumerate().filter(|(vm, _)| !talks[*vm]) {
+            rooms[*host as usize] -= self.sizes[vm];
+        }
+        let model = instance.model();
+        let room = |server: ServerIndex| rooms[server.usize()];
+        let servers = Tree::of_servers(model.levels(), model.weights(), room);
+        let Some((tree, place_of)) = servers else {
+            return hosts;
+        };
+        let places = self
+            .vms
+            .iter()
+            .map(|vm| place_of[hosts[*vm as usize] as usize]);
+        let mut mapping = Mapping::new(&self.graph, &tree, places.collect());
+        for _ in 0..PASSES {
+            refine::refine(&mut mapping, PASSES, random);
+            exchange::exchange(&mut mapping, random);
+        }
+        let mut server_at = vec![0; place_of.len()];
+        for (server, place) in (0..).zip(&place_of) {
+            server_at[*place as usize] = server;
+        }
+        for (vm, place) in self.vms.iter().zip(mapping.into_racks()) {
+            hosts[*vm as usize] = server_at[place as usize];
+        }
+        hosts
     }
 
     /// Lets those stay in their rack who may as well.

@@ -1,6 +1,5 @@
 //! Starts and cycles: coarsen, divide, refine, and again.
 
-use rand::SeedableRng;
 use rand_pcg::Pcg64Mcg;
 
 use super::Multilevel;
@@ -38,12 +37,13 @@ pub(super) fn search(
     options: &Multilevel,
     watch: &dyn Watch,
     initial_cost: f64,
+    random: &mut Pcg64Mcg,
 ) -> Option<Vec<u32>> {
     let mut search = Search {
         problem,
         options,
         watch,
-        random: Pcg64Mcg::seed_from_u64(options.seed),
+        random,
         looks: 0,
         cost: initial_cost,
         done: 0.0,
@@ -63,7 +63,7 @@ struct Search<'a> {
     problem: &'a Problem,
     options: &'a Multilevel,
     watch: &'a dyn Watch,
-    random: Pcg64Mcg,
+    random: &'a mut Pcg64Mcg,
     looks: u64,
     /// Eq. 3.1 of the best so far.
     cost: f64,
@@ -102,7 +102,7 @@ impl Search<'_> {
         let problem = self.problem;
         let graph = &problem.graph;
         let enough = PER_RACK * self.problem.tree.rack_count();
-        let hierarchy = Hierarchy::new(graph, enough, self.limit(), None, &mut self.random);
+        let hierarchy = Hierarchy::new(graph, enough, self.limit(), None, self.random);
         let coarsest = hierarchy.coarsest(graph);
         let mut best: Option<Refined> = None;
         for _ in 0..self.options.starts {
@@ -110,7 +110,7 @@ impl Search<'_> {
                 break;
             }
             let (racks, looks) =
-                divide::divide(coarsest, &self.problem.tree, self.watch, &mut self.random)?;
+                divide::divide(coarsest, &self.problem.tree, self.watch, self.random)?;
             self.looks += looks;
             let refined = self.refine(coarsest, racks);
             self.has_done(SHARES[0], f64::INFINITY);
@@ -133,7 +133,7 @@ impl Search<'_> {
         let graph = &problem.graph;
         let enough = PER_RACK_IN_CYCLES * self.problem.tree.rack_count();
         let limit = self.limit();
-        let hierarchy = Hierarchy::new(graph, enough, limit, Some(&racks), &mut self.random);
+        let hierarchy = Hierarchy::new(graph, enough, limit, Some(&racks), self.random);
         let coarse = hierarchy.coarse_racks(racks);
         let refined = self.refine(hierarchy.coarsest(graph), coarse);
         let refined = self.down(&hierarchy, refined);
@@ -154,7 +154,7 @@ impl Search<'_> {
 
     fn refine(&mut self, graph: &Graph, racks: Vec<u32>) -> Refined {
         let rounds = if self.watch.is_stopped() { 0 } else { ROUNDS };
-        let refined = Refined::new(graph, &self.problem.tree, racks, rounds, &mut self.random);
+        let refined = Refined::new(graph, &self.problem.tree, racks, rounds, self.random);
         self.looks += refined.looks;
         refined
     }

@@ -1,0 +1,41 @@
+//! The multilevel reference: thesis 5.1 with 32,768 VMs, and 1,048,576 VMs on 65,536 servers.
+
+use std::time::Duration;
+
+use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use s_core_sim::reference::Multilevel;
+use s_core_sim::{DataCentre, InitialPlacement, Instance, Strategy};
+
+fn reference(c: &mut Criterion) {
+    let thesis = DataCentre::thesis(InitialPlacement::Random, 1);
+    let million = DataCentre {
+        fan_outs: vec![8, 8, 8, 8],
+        servers_per_rack: 16,
+        vms: 1 << 20,
+        vm_slots: 20,
+        ..thesis.clone()
+    };
+    let mut group = c.benchmark_group("multilevel");
+    group
+        .sample_size(10)
+        .measurement_time(Duration::from_secs(1));
+    for data_centre in [thesis, million] {
+        let snapshot = data_centre.generate().expect("fewer VMs than slots");
+        let model = snapshot.cost_model();
+        let instance = Instance::new(&model, snapshot.traffic(), snapshot.allocation())
+            .expect("parts of one snapshot");
+        group.throughput(Throughput::Elements(snapshot.traffic().pair_count() as u64));
+        group.bench_function(BenchmarkId::from_parameter(data_centre.vms), |b| {
+            // CPU time, as the figures that it is held against.
+            b.iter_custom(|runs| {
+                let run = |_| Multilevel::default().run(&instance, &());
+                let proposals = (0..runs).map(run);
+                proposals.map(|p| p.expect("a tree").cpu_time).sum()
+            });
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, reference);
+criterion_main!(benches);
