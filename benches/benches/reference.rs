@@ -9,8 +9,7 @@ use s_core_sim::{DataCentre, InitialPlacement, Instance, Strategy};
 fn reference(c: &mut Criterion) {
     let thesis = DataCentre::thesis(InitialPlacement::Random, 1);
     let million = DataCentre {
-        fan_outs: vec![8, 8, 8, 8],
-        servers_per_rack: 16,
+        topology: "tree:8,8,8,8x16".parse().expect("a tree"),
         vms: 1 << 20,
         vm_slots: 20,
         ..thesis.clone()

@@ -131,6 +131,8 @@ impl TrafficMatrix {
         }
         self.peers.truncate(write);
         self.rates.truncate(write);
+        self.peers.shrink_to_fit();
+        self.rates.shrink_to_fit();
     }
 
     /// How many VMs the matrix covers.

@@ -9,20 +9,22 @@ use s_core_model::{
 use s_core_sim::measure::{CostCurve, CostPoint, Gauge, RackTraffic, migrations_per_vm};
 use s_core_sim::snapshot::Snapshot;
 use s_core_sim::{
-    DataCentre, InitialPlacement, Instance, Migration, Rules, RunLimits, Simulation, link_loads,
+    DataCentre, InitialPlacement, Instance, Migration, Rules, RunLimits, Simulation, Topology,
+    link_loads,
 };
 use s_core_token::PolicyKind;
 
 fn generate(fan_outs: &[u32], vms: u32, placement: InitialPlacement, seed: u64) -> Snapshot {
     let weights = 0..fan_outs.len() as i32;
     DataCentre {
-        fan_outs: fan_outs.to_vec(),
-        servers_per_rack: 3,
+        topology: Topology::Tree {
+            fan_outs: fan_outs.to_vec(),
+            servers_per_rack: 3,
+        },
         vm_slots: 4,
         vms,
         link_weights: weights.map(|level| 2_f64.powi(level)).collect(),
-        placement,
-        seed,
+        ..DataCentre::thesis(placement, seed)
     }
     .generate()
     .unwrap()

@@ -42,8 +42,7 @@ fn exact(snapshot: &Snapshot) -> Proposal {
 /// A data centre after 5.1 with so many VMs on 16 racks of 4 servers with 8 slots each: at most 512.
 fn data_centre(vms: u32, placement: InitialPlacement, seed: u64) -> Snapshot {
     DataCentre {
-        fan_outs: vec![2, 2, 4],
-        servers_per_rack: 4,
+        topology: "tree:2,2,4x4".parse().unwrap(),
         vm_slots: 8,
         vms,
         ..DataCentre::thesis(placement, seed)

@@ -19,13 +19,11 @@ use study::study;
 
 fn small() -> Study {
     study(&DataCentre {
-        fan_outs: vec![2, 2],
-        servers_per_rack: 2,
+        topology: "tree:2,2x2".parse().unwrap(),
         vm_slots: 4,
         vms: 24,
         link_weights: vec![1.0, 10.0],
-        placement: InitialPlacement::Random,
-        seed: 3,
+        ..DataCentre::thesis(InitialPlacement::Random, 3)
     })
 }
 

@@ -14,13 +14,10 @@
 //! use s_core_sim::{DataCentre, InitialPlacement, Instance};
 //!
 //! let snapshot = DataCentre {
-//!     fan_outs: vec![2, 2],
-//!     servers_per_rack: 2,
+//!     topology: "tree:2,2x2".parse()?,
 //!     vm_slots: 4,
 //!     vms: 24,
-//!     link_weights: vec![1.0, 10.0],
-//!     placement: InitialPlacement::RackLocal,
-//!     seed: 1,
+//!     ..DataCentre::thesis(InitialPlacement::RackLocal, 1)
 //! }
 //! .generate()?;
 //! let model = snapshot.cost_model();

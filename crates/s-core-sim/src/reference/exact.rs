@@ -23,13 +23,10 @@ const NAME: &str = "exact";
 /// use s_core_sim::{DataCentre, InitialPlacement, Instance, Strategy, reference::Exact};
 ///
 /// let snapshot = DataCentre {
-///     fan_outs: vec![2, 2],
-///     servers_per_rack: 2,
+///     topology: "tree:2,2x2".parse()?,
 ///     vm_slots: 2,
 ///     vms: 10,
-///     link_weights: vec![1.0, 10.0],
-///     placement: InitialPlacement::Random,
-///     seed: 1,
+///     ..DataCentre::thesis(InitialPlacement::Random, 1)
 /// }
 /// .generate()?;
 /// let model = snapshot.cost_model();

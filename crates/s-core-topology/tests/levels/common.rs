@@ -1,6 +1,6 @@
 //! The promises of `Levels`, checked on all pairs and triples of servers.
 
-use s_core_model::{Level, Levels, ServerIndex};
+use s_core_model::{CostModel, Level, Levels, LinkWeights, ServerIndex};
 
 /// All servers of a data centre.
 pub(crate) fn servers<L: Levels>(levels: &L) -> Vec<ServerIndex> {
@@ -32,7 +32,24 @@ pub(crate) fn check_promises<L: Levels>(levels: &L) -> bool {
             }
         }
     }
+    check_cost_model(levels);
     hierarchical
+}
+
+/// Checks that a cost model, which keeps levels in a form of its own, says the same.
+fn check_cost_model<L: Levels>(levels: &L) {
+    let weights: Vec<f64> = (1..=levels.max_level().get().max(1))
+        .map(f64::from)
+        .collect();
+    let weights = LinkWeights::new(weights).unwrap();
+    let model = CostModel::new(weights.clone(), levels).unwrap();
+    for &a in &servers(levels) {
+        for &b in &servers(levels) {
+            let level = levels.level(a, b);
+            assert_eq!(model.level(a, b), level, "{a:?} {b:?}");
+            assert_eq!(model.path_cost(a, b), weights.path_cost(level));
+        }
+    }
 }
 
 /// Whether no two servers are further apart than the further of both is from any third.

@@ -39,8 +39,8 @@ const NAME: &str = "multilevel";
 /// ```
 /// use s_core_sim::{DataCentre, InitialPlacement, Instance, Strategy, reference::Multilevel};
 ///
-/// let snapshot = DataCentre::thesis(InitialPlacement::Random, 1);
-/// let snapshot = DataCentre { vms: 2000, fan_outs: vec![2, 4], ..snapshot }.generate()?;
+/// let thesis = DataCentre::thesis(InitialPlacement::Random, 1);
+/// let snapshot = DataCentre { vms: 2000, topology: "tree:2,4x20".parse()?, ..thesis }.generate()?;
 /// let model = snapshot.cost_model();
 /// let instance = Instance::new(&model, snapshot.traffic(), snapshot.allocation())?;
 /// let proposal = Multilevel::default().run(&instance, &())?;
