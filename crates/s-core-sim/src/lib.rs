@@ -38,6 +38,8 @@
 //! - [`snapshot::Snapshot`]: a data centre at one moment, read from and written to a directory.
 //! - [`DataCentre`]: makes one up, with the [`traffic`] of thesis 5.1.1.
 //! - [`Simulation`]: passes the token hop by hop; every [`Hop`] says what was decided and why.
+//! - [`Strategy`]: what proposes a placement: [`baselines`] are other published systems, [`reference`] approximates the optimum.
+//! - [`link_utilisation`]: how loaded each link is.
 //! - [`fault_world`]: real nodes in a world where everything goes wrong, with the protocol's invariants checked.
 //! - [`result::RunResult`] and [`result::ResultDir`]: what a run leaves behind, as files.
 //!
@@ -47,10 +49,14 @@
 //! migration happens at once. Nothing here decides: [`s_core_proto::Evaluation`] does, as on a real host.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+pub mod baselines;
 mod cpu_time;
 mod data_centre;
 pub mod fault_world;
 mod link_load;
+mod link_utilisation;
+mod rack_tree;
+pub mod reference;
 pub mod result;
 mod simulation;
 pub mod snapshot;
@@ -59,6 +65,7 @@ pub mod traffic;
 
 pub use data_centre::{DataCentre, GenerateError, InitialPlacement, THESIS_LINK_WEIGHTS};
 pub use link_load::link_loads;
+pub use link_utilisation::{LinkCapacities, LinkUtilisation, link_utilisation};
 pub use simulation::{
     Decision, Ended, Hop, Migration, Outcome, Rules, RunLimits, Simulation, SimulationError,
     WhyStayed,
