@@ -36,6 +36,8 @@
 //! - [`snapshot::Snapshot`]: a data centre at one moment, read from and written to a directory.
 //! - [`DataCentre`]: makes one up, with a [`Topology`] and the [`traffic`] of thesis 5.1.1.
 //! - [`Simulation`]: passes the token hop by hop; every [`Hop`] says what was decided and why.
+//! - [`Strategy`]: what proposes a placement: [`baselines`] are other published systems, [`reference`] approximates the optimum.
+//! - [`link_utilisation`]: how loaded each link is.
 //! - [`fault_world`]: real nodes in a world where everything goes wrong, with the protocol's invariants checked.
 //! - [`sweep::Sweep`]: many runs from one file, on all cores, merged into one table.
 //! - [`result::RunResult`] and [`result::ResultDir`]: what a run leaves behind, as files.
@@ -46,6 +48,7 @@
 //! is what it is told to be. Nothing here decides: [`s_core_proto::Evaluation`] does, as on a real host.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+pub mod baselines;
 #[cfg(feature = "report")]
 #[cfg_attr(docsrs, doc(cfg(feature = "report")))]
 pub mod chapter5;
@@ -53,8 +56,10 @@ mod cpu_time;
 mod data_centre;
 pub mod fault_world;
 mod link_load;
+mod link_utilisation;
 pub mod measure;
 mod migration_cost;
+mod rack_tree;
 pub mod reference;
 #[cfg(feature = "report")]
 #[cfg_attr(docsrs, doc(cfg(feature = "report")))]
@@ -70,6 +75,7 @@ pub mod traffic;
 
 pub use data_centre::{DataCentre, GenerateError, InitialPlacement};
 pub use link_load::link_loads;
+pub use link_utilisation::{LinkCapacities, LinkUtilisation, link_utilisation};
 pub use migration_cost::{InvalidMigrationCostForm, MigrationCostForm};
 pub use simulation::{
     Decision, Ended, Hop, Migration, Outcome, Rules, RunLimits, Sample, Series, Simulation,

@@ -6,7 +6,8 @@ use std::str::FromStr;
 use s_core_topology::LocationTable;
 
 use crate::Strategy;
-use crate::reference::{Exact, Multilevel};
+use crate::baselines::{Remedy, Starling, TrafficAware};
+use crate::reference::{Exact, Genetic, Multilevel};
 
 /// A strategy for data centres whose servers are where a [`LocationTable`] says, as those read from files or made up.
 pub type AnyStrategy = dyn for<'a> Strategy<&'a LocationTable>;
@@ -79,14 +80,17 @@ impl StrategyName {
     /// The strategy as it is by default; `seed` is what its random numbers begin with, if it has any.
     pub fn build(self, seed: u64) -> Box<AnyStrategy> {
         match self {
-            Self::Starling => todo!(),
-            Self::Remedy => todo!(),
-            Self::TrafficAware => todo!(),
+            Self::Starling => Box::new(Starling::default()),
+            Self::Remedy => Box::new(Remedy::default()),
+            Self::TrafficAware => Box::new(TrafficAware),
             Self::Multilevel => Box::new(Multilevel {
                 seed,
                 ..Multilevel::default()
             }),
-            Self::Genetic => todo!("{seed}"),
+            Self::Genetic => Box::new(Genetic {
+                seed,
+                ..Genetic::default()
+            }),
             Self::Exact => Box::new(Exact),
         }
     }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use s_core_examples::cli::{PolicyArg, TargetChoiceArg, at_least_one};
+use s_core_sim::reference::Genetic;
 use s_core_sim::{AnyStrategy, MigrationCostForm, StrategyName, TokenStart};
 
 use crate::data_centre::DataCentreArgs;
@@ -134,7 +135,13 @@ impl RunArgs {
         let seed = self.data_centre.seed();
         let name = match (self.reference, study) {
             (ReferenceArg::None, false) => return Vec::new(),
-            (ReferenceArg::Genetic, _) => StrategyName::Genetic,
+            (ReferenceArg::Genetic, _) => {
+                return vec![Box::new(Genetic {
+                    population: self.population as usize,
+                    seed,
+                    ..Genetic::default()
+                })];
+            }
             (ReferenceArg::Multilevel, _) | (ReferenceArg::None, true) => StrategyName::Multilevel,
             (ReferenceArg::Exact, _) => StrategyName::Exact,
         };

@@ -4,12 +4,16 @@
 //! thesis 5.1.2 asks.
 //!
 //! - [`Exact`]: the optimum itself, of tiny data centres.
+//! - [`Genetic`]: the genetic algorithm of 5.1.2.
 //! - [`Multilevel`]: close to the best that is known, in seconds.
 
 mod exact;
+mod genetic;
 mod multilevel;
+pub(crate) mod packing;
 mod size;
 mod tree;
 
 pub use exact::Exact;
+pub use genetic::Genetic;
 pub use multilevel::Multilevel;
