@@ -37,6 +37,7 @@
 //! - [`DataCentre`]: makes one up, with a [`Topology`] and the [`traffic`] of thesis 5.1.1.
 //! - [`Simulation`]: passes the token hop by hop; every [`Hop`] says what was decided and why.
 //! - [`fault_world`]: real nodes in a world where everything goes wrong, with the protocol's invariants checked.
+//! - [`sweep::Sweep`]: many runs from one file, on all cores, merged into one table.
 //! - [`result::RunResult`] and [`result::ResultDir`]: what a run leaves behind, as files.
 //!
 //! # What it does not do
@@ -53,6 +54,7 @@ pub mod result;
 mod simulation;
 pub mod snapshot;
 mod strategy;
+pub mod sweep;
 mod topology;
 pub mod traffic;
 

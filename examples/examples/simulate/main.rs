@@ -2,10 +2,13 @@
 //! and compares the passing policies.
 
 mod args;
+mod merge;
 mod report;
+mod sweep;
 
 use std::process::ExitCode;
 
+use clap::Parser;
 use s_core_examples::cli::print;
 use s_core_examples::{Failure, run};
 use s_core_sim::result::{ResultDir, RunResult};
@@ -21,8 +24,23 @@ pub(crate) struct Run {
     pub(crate) result: RunResult,
 }
 
+/// The commands beside `simulate` alone.
+#[derive(Debug, Parser)]
+#[command(name = "simulate", version)]
+enum Commands {
+    Sweep(sweep::SweepArgs),
+    Merge(merge::MergeArgs),
+}
+
 fn main() -> ExitCode {
-    run(simulate)
+    let first = std::env::args_os().nth(1).unwrap_or_default();
+    if first != "sweep" && first != "merge" {
+        return run(simulate);
+    }
+    run(|| match Commands::parse() {
+        Commands::Sweep(args) => sweep::sweep(&args),
+        Commands::Merge(args) => merge::merge(&args),
+    })
 }
 
 fn simulate() -> Result<(), Failure> {

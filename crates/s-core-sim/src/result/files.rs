@@ -211,7 +211,8 @@ fn write_summary(summary: &impl Serialize, dir: &Path) -> io::Result<()> {
     file.flush()
 }
 
-fn write_proposal_files(result: &ProposalResult, dir: &Path) -> io::Result<()> {
+/// Writes the files of a proposal into a directory.
+pub(crate) fn write_proposal_files(result: &ProposalResult, dir: &Path) -> io::Result<()> {
     write_placement(&result.placement, dir)?;
     write_summary(
         &ProposalFile {
@@ -227,7 +228,8 @@ fn write_proposal_files(result: &ProposalResult, dir: &Path) -> io::Result<()> {
     )
 }
 
-fn write_files(result: &RunResult, dir: &Path) -> io::Result<()> {
+/// Writes the files of a result into a directory.
+pub(crate) fn write_files(result: &RunResult, dir: &Path) -> io::Result<()> {
     write_placement(&result.placement, dir)?;
     let mut rows = open(dir, MIGRATIONS_FILE)?;
     writeln!(rows, "step,vm,source,target,gain,total_cost")?;

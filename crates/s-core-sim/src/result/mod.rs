@@ -47,6 +47,7 @@ use s_core_model::{ServerId, VmId};
 use s_core_token::PolicyKind;
 
 pub use files::ResultDir;
+pub(crate) use files::{write_files, write_proposal_files};
 
 /// The name of the file of the final placement.
 pub const PLACEMENT_FILE: &str = "placement.csv";

@@ -51,6 +51,7 @@ use s_core_topology::LocationTable;
 pub use error::{Problem, SnapshotError};
 use names::Names;
 pub use settings::{Limits, Settings};
+pub(crate) use table::{line_at, shown};
 
 /// The name of the file of [`Settings`].
 pub const DATA_CENTRE_FILE: &str = "data-centre.toml";

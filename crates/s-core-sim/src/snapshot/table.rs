@@ -113,7 +113,7 @@ pub(super) fn read_file(path: &Path) -> Result<Vec<u8>, SnapshotError> {
 }
 
 /// The line, from 1, of the byte at `offset`.
-pub(super) fn line_at(data: &[u8], offset: usize) -> u64 {
+pub(crate) fn line_at(data: &[u8], offset: usize) -> u64 {
     1 + data[..offset].iter().filter(|byte| **byte == b'\n').count() as u64
 }
 
@@ -183,7 +183,7 @@ fn fields<'r, const N: usize>(
 }
 
 /// Text from outside, cut so that an error stays one line that can be read.
-pub(super) fn shown(text: &str) -> String {
+pub(crate) fn shown(text: &str) -> String {
     match text.char_indices().nth(SHOWN_CHARS) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text.to_owned(),

@@ -1,0 +1,20 @@
+//! The strategies that sweeps know by name.
+
+use s_core_topology::LocationTable;
+
+use super::StrategyName;
+use crate::Strategy;
+
+/// Whether there is a strategy of this name.
+pub(super) fn is_available(name: StrategyName) -> bool {
+    build(name, 0).is_some()
+}
+
+/// The strategy of this name; `seed` is what its random numbers begin with.
+pub(super) fn build<'a>(
+    name: StrategyName,
+    seed: u64,
+) -> Option<Box<dyn Strategy<&'a LocationTable>>> {
+    let _ = (name, seed);
+    None
+}
