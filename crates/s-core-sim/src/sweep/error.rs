@@ -56,7 +56,7 @@ pub enum SweepFileProblem {
     /// It is not UTF-8 text.
     #[error("is not UTF-8 text; save it as UTF-8")]
     NotText,
-    /// It is not TOML, or has an unknown key or a bad value.
+    /// It is not TOML, or has an unknown key or a value of the wrong type.
     #[error("{0}")]
     Toml(String),
     /// A list without anything.
@@ -64,6 +64,14 @@ pub enum SweepFileProblem {
     Empty {
         /// The list.
         key: &'static str,
+    },
+    /// An entry that means nothing.
+    #[error("{key}: {problem}")]
+    Entry {
+        /// The list.
+        key: &'static str,
+        /// What is wrong and what to do.
+        problem: String,
     },
     /// The same entry twice.
     #[error("{key} names {entry} twice; leave one out")]

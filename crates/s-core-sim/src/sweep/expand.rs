@@ -12,7 +12,7 @@ use toml::Spanned;
 
 use super::directory::MAX_ID_BYTES;
 use super::error::{SweepFileError, SweepFileProblem as Problem};
-use super::file::{Document, Placement, ReferenceName, Text};
+use super::file::{Count, Document, Placement, ReferenceName};
 use super::source::{Entry, Source};
 use super::spec::{DataCentreSpec, Method, StrategyName, TokenRun};
 use super::{MigrationCostForm, Sweep, strategies};
@@ -62,7 +62,7 @@ pub(super) fn parse(path: &Path, text: &str) -> Result<Sweep, SweepFileError> {
     };
     let mut ids = sweep.runs().map(|run| run.id());
     if let Some(id) = ids.find(|id| id.len() > MAX_ID_BYTES) {
-        return Err(source.error(None, Problem::LongName(id)));
+        return Err(source.error(None, Problem::LongName(crate::snapshot::shown(&id))));
     }
     drop(ids);
     Ok(sweep)
@@ -91,20 +91,21 @@ impl Lists {
             value: weights.into_inner(),
         };
         let topologies = document.topologies;
-        let (topology, thesis) = (|Text(topology)| topology, Topology::thesis());
-        let (placement, random) = (|Text(Placement(p))| p, InitialPlacement::Random);
+        let (topology, thesis) = (|topology| topology, Topology::thesis());
+        let (placement, random) = (|Placement(p)| p, InitialPlacement::Random);
         let pattern = Pattern::default();
         let (flows, windows) = (document.flows_per_vm, document.windows);
         let applications = document.vms_per_application;
-        let size = |vms| Some(u32::from(vms));
+        let number = |Count(number)| number;
+        let size = |Count(vms)| Some(vms);
         Ok(Self {
             seeds: source.seeds(document.seeds)?,
             topologies: source.list_or("topologies", topologies, topology, thesis)?,
-            vm_slots: source.list_or("vm_slots", document.vm_slots, u32::from, THESIS_VM_SLOTS)?,
+            vm_slots: source.list_or("vm_slots", document.vm_slots, number, THESIS_VM_SLOTS)?,
             vms: source.list_or("vms", document.vms, size, None)?,
             link_weights: document.link_weights.map(weights),
-            flows_per_vm: source.list_or("flows_per_vm", flows, u32::from, pattern.flows_per_vm)?,
-            windows: source.list_or("windows", windows, u32::from, pattern.windows)?,
+            flows_per_vm: source.list_or("flows_per_vm", flows, number, pattern.flows_per_vm)?,
+            windows: source.list_or("windows", windows, number, pattern.windows)?,
             vms_per_application: source.list_or(
                 "vms_per_application",
                 applications,
@@ -215,17 +216,21 @@ impl Lists {
                 "vms",
                 span_of(&self.vms, &Some(*vms)),
                 format!(
-                    "{vms} do not fit into the {slots} VM slots of {name} with {} per server; take fewer VMs, or more vm_slots or servers",
+                    "{vms} VMs do not fit into the {slots} VM slots of {name} with {} per server; take fewer VMs, or more vm_slots or servers",
                     spec.vm_slots
                 ),
             ),
-            GenerateError::Traffic(PatternError::Parameter { parameter, .. }) => {
+            GenerateError::Traffic(PatternError::Parameter {
+                parameter,
+                value,
+                wanted,
+            }) => {
                 let span = match *parameter {
                     "flows_per_vm" => span_of(&self.flows_per_vm, &spec.flows_per_vm),
                     "windows" => span_of(&self.windows, &spec.windows),
                     _ => span_of(&self.vms_per_application, &spec.vms_per_application),
                 };
-                (*parameter, span, error.to_string())
+                (*parameter, span, format!("{value} given; {wanted}"))
             }
             GenerateError::Traffic(_) => (
                 "flows_per_vm",
@@ -286,17 +291,26 @@ fn four_fifths(spec: &DataCentreSpec) -> u32 {
 fn methods(source: &Source<'_>, document: &mut Document) -> Result<Vec<Method>, SweepFileError> {
     let policies = source.list("policies", document.policies.take())?;
     let policies = match policies {
-        Some(policies) => policies.into_iter().map(|policy| policy.value.0).collect(),
+        Some(policies) => policies.into_iter().map(|policy| policy.value).collect(),
         None => PolicyKind::ALL.to_vec(),
     };
     let choices = document.target_choices.take();
-    let choice = |Text(choice)| choice;
-    let choices = source.list_or("target_choices", choices, choice, TargetChoice::default())?;
+    let choices = source.list_or(
+        "target_choices",
+        choices,
+        |choice| choice,
+        TargetChoice::default(),
+    )?;
     let costs = document.migration_costs.take();
     let free = MigrationCostForm::Absolute(0.0);
     let costs = source.list_or("migration_costs", costs, |cost| cost, free)?;
     let rounds = document.max_rounds.take();
-    let rounds = source.list_or("max_rounds", rounds, |rounds| Some(rounds.get()), None)?;
+    let rounds = source.list_or(
+        "max_rounds",
+        rounds,
+        |Count(rounds)| Some(rounds.into()),
+        None,
+    )?;
     let lengths = [policies.len(), choices.len(), costs.len(), rounds.len()];
     source.check_count(&lengths)?;
 
@@ -317,11 +331,11 @@ fn methods(source: &Source<'_>, document: &mut Document) -> Result<Vec<Method>, 
     }
     let baselines = source.list("baselines", document.baselines.take())?;
     for Entry { value, span } in baselines.into_iter().flatten() {
-        methods.push(strategy(source, "baselines", false, value.0, span)?);
+        methods.push(strategy(source, "baselines", false, value, span)?);
     }
     let references = source.list("references", document.references.take())?;
     for Entry { value, span } in references.into_iter().flatten() {
-        if let Text(ReferenceName(Some(name))) = value {
+        if let ReferenceName(Some(name)) = value {
             methods.push(strategy(source, "references", true, name, span)?);
         }
     }

@@ -1,7 +1,7 @@
 //! The sweep file as TOML.
 
 use std::fmt::{self, Display};
-use std::num::{NonZeroU32, NonZeroU64};
+use std::marker::PhantomData;
 use std::str::FromStr;
 
 use s_core_proto::TargetChoice;
@@ -11,7 +11,7 @@ use serde::de::{self, Deserializer, Visitor};
 use toml::Spanned;
 
 use super::spec::{StrategyName, UnknownStrategy, placement_name};
-use super::{MigrationCostForm, parameters};
+use super::{MigrationCostForm, parameters, shortest};
 use crate::{InitialPlacement, Topology};
 
 /// The whole file; what is left out is `None`.
@@ -19,38 +19,81 @@ use crate::{InitialPlacement, Topology};
 #[serde(deny_unknown_fields)]
 pub(super) struct Document {
     pub(super) seeds: Option<Spanned<Seeds>>,
-    pub(super) topologies: Option<List<Text<Topology>>>,
-    pub(super) vm_slots: Option<List<NonZeroU32>>,
-    pub(super) vms: Option<List<NonZeroU32>>,
-    pub(super) flows_per_vm: Option<List<NonZeroU32>>,
-    pub(super) windows: Option<List<NonZeroU32>>,
-    pub(super) vms_per_application: Option<List<NonZeroU32>>,
-    pub(super) placements: Option<List<Text<Placement>>>,
+    pub(super) topologies: Option<List<Topology>>,
+    pub(super) vm_slots: Option<List<Count>>,
+    pub(super) vms: Option<List<Count>>,
+    pub(super) flows_per_vm: Option<List<Count>>,
+    pub(super) windows: Option<List<Count>>,
+    pub(super) vms_per_application: Option<List<Count>>,
+    pub(super) placements: Option<List<Placement>>,
     pub(super) link_weights: Option<Spanned<Vec<f64>>>,
-    pub(super) policies: Option<List<Text<PolicyKind>>>,
-    pub(super) target_choices: Option<List<Text<TargetChoice>>>,
+    pub(super) policies: Option<List<PolicyKind>>,
+    pub(super) target_choices: Option<List<TargetChoice>>,
     pub(super) migration_costs: Option<List<MigrationCostForm>>,
-    pub(super) max_rounds: Option<List<NonZeroU64>>,
-    pub(super) baselines: Option<List<Text<StrategyName>>>,
-    pub(super) references: Option<List<Text<ReferenceName>>>,
+    pub(super) max_rounds: Option<List<Count>>,
+    pub(super) baselines: Option<List<StrategyName>>,
+    pub(super) references: Option<List<ReferenceName>>,
 }
 
 /// A list with the places of its entries.
-pub(super) type List<T> = Spanned<Vec<Spanned<T>>>;
+pub(super) type List<T> = Spanned<Vec<Spanned<Item<T>>>>;
 
-/// Something that is written as text.
-pub(super) struct Text<T>(pub(super) T);
+/// An entry: what its text or number means, or what is wrong with it. As an error of TOML it would be
+/// placed where the list begins.
+pub(super) struct Item<T>(pub(super) Result<T, String>);
 
-impl<T: Display> Display for Text<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+impl<'de, T: FromStr<Err: Display>> Deserialize<'de> for Item<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct ItemVisitor<T>(PhantomData<T>);
+
+        impl<T: FromStr<Err: Display>> Visitor<'_> for ItemVisitor<T> {
+            type Value = Item<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("texts or numbers in this list")
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Item<T>, E> {
+                let parsed = text.parse();
+                Ok(Item(parsed.map_err(|error: T::Err| error.to_string())))
+            }
+
+            fn visit_i64<E: de::Error>(self, number: i64) -> Result<Item<T>, E> {
+                self.visit_str(&number.to_string())
+            }
+
+            fn visit_f64<E: de::Error>(self, number: f64) -> Result<Item<T>, E> {
+                self.visit_str(&shortest(number))
+            }
+        }
+
+        deserializer.deserialize_any(ItemVisitor(PhantomData))
     }
 }
 
-impl<'de, T: FromStr<Err: Display>> Deserialize<'de> for Text<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        text.parse().map(Self).map_err(de::Error::custom)
+/// A whole number from 1 up.
+pub(super) struct Count(pub(super) u32);
+
+impl FromStr for Count {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.parse() {
+            Ok(number) if number > 0 => Ok(Self(number)),
+            Ok(_) | Err(_) => {
+                let text = crate::snapshot::shown(text);
+                Err(format!(
+                    "{text} is not a whole number from 1 to {}",
+                    u32::MAX
+                ))
+            }
+        }
+    }
+}
+
+impl Display for Count {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
     }
 }
 

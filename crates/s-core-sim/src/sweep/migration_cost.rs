@@ -4,7 +4,6 @@ use std::fmt;
 use std::str::FromStr;
 
 use s_core_model::{Levels, MigrationCost};
-use serde::de::{self, Deserialize, Deserializer, Visitor};
 
 use super::shortest;
 use crate::Instance;
@@ -84,35 +83,6 @@ impl MigrationCostForm {
                 usable(percent, f64::MAX).then_some(Self::PercentOfMean(percent + 0.0))
             }
         }
-    }
-}
-
-/// A number, or a text in one of the forms.
-impl<'de> Deserialize<'de> for MigrationCostForm {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct CostVisitor;
-
-        impl Visitor<'_> for CostVisitor {
-            type Value = MigrationCostForm;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a number like 5000 or a text like \"10%\" or \"10%mean\"")
-            }
-
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<MigrationCostForm, E> {
-                text.parse().map_err(E::custom)
-            }
-
-            fn visit_f64<E: de::Error>(self, cost: f64) -> Result<MigrationCostForm, E> {
-                self.visit_str(&shortest(cost))
-            }
-
-            fn visit_i64<E: de::Error>(self, cost: i64) -> Result<MigrationCostForm, E> {
-                self.visit_str(&cost.to_string())
-            }
-        }
-
-        deserializer.deserialize_any(CostVisitor)
     }
 }
 

@@ -9,7 +9,7 @@ use toml::Spanned;
 
 use super::MAX_RUNS;
 use super::error::{SweepFileError, SweepFileProblem as Problem};
-use super::file::{List, Seeds};
+use super::file::{Item, List, Seeds};
 
 /// An entry of a list, and where it stands if the file names it.
 pub(super) struct Entry<T> {
@@ -40,20 +40,23 @@ impl Source<'_> {
         list: Option<List<T>>,
     ) -> Result<Option<Vec<Entry<T>>>, SweepFileError> {
         let Some(list) = list else { return Ok(None) };
-        let mut names = BTreeSet::new();
-        for entry in list.get_ref() {
-            let name = entry.get_ref().to_string();
+        let (mut names, mut entries) = (BTreeSet::new(), Vec::new());
+        for entry in list.into_inner() {
+            let span = Some(entry.span());
+            let value = match entry.into_inner() {
+                Item(Ok(value)) => value,
+                Item(Err(problem)) => {
+                    return Err(self.error(span, Problem::Entry { key, problem }));
+                }
+            };
+            let name = value.to_string();
             if names.contains(&name) {
-                let problem = Problem::Twice { key, entry: name };
-                return Err(self.error(Some(entry.span()), problem));
+                return Err(self.error(span, Problem::Twice { key, entry: name }));
             }
             names.insert(name);
+            entries.push(Entry { value, span });
         }
-        let entry = |entry: Spanned<T>| Entry {
-            span: Some(entry.span()),
-            value: entry.into_inner(),
-        };
-        Ok(Some(list.into_inner().into_iter().map(entry).collect()))
+        Ok(Some(entries))
     }
 
     /// The entries of a list, at least one, none twice, or a single one if the file does not have it.
@@ -91,14 +94,8 @@ impl Source<'_> {
                 let mut sorted = seeds.clone();
                 sorted.sort_unstable();
                 let twice = sorted.windows(2).find(|pair| pair[0] == pair[1]);
-                match twice {
-                    Some(pair) => Err(self.error(
-                        span,
-                        Problem::Twice {
-                            key,
-                            entry: pair[0].to_string(),
-                        },
-                    )),
+                match twice.map(|pair| pair[0].to_string()) {
+                    Some(entry) => Err(self.error(span, Problem::Twice { key, entry })),
                     None if seeds.is_empty() => Err(self.error(span, Problem::Empty { key })),
                     None => Ok(seeds),
                 }
