@@ -242,7 +242,7 @@ fn what_is_no_result_is_refused() {
     check(
         "{",
         "[",
-        "/run.json:3: expected `,` or `]` at line 2 column 7",
+        "/run.json:2: expected `,` or `]` at line 2 column 7",
     );
     check(
         "\"vms\"",
@@ -252,12 +252,12 @@ fn what_is_no_result_is_refused() {
     check(
         "\"first-fit\"",
         "\"worst-fit\"",
-        "/run.json:20: unknown target choice; known are first-fit and best-fit at line 20 column 3",
+        "/run.json:21: unknown target choice; known are first-fit and best-fit at line 21 column 3",
     );
     check(
         "\"first-fit\"",
         "null",
-        "/run.json:20: a policy has a target_choice and a migration_cost, others have neither and no max_rounds at line 20 column 3",
+        "/run.json:21: a policy has a target_choice and a migration_cost, others have neither and no max_rounds at line 21 column 3",
     );
     fs::remove_file(run.join("summary.json")).unwrap();
     let error = Merged::read([&runs]).unwrap_err().to_string();
