@@ -94,7 +94,7 @@ fn a_sweep_is_done_gone_on_with_and_merged() {
     );
     let table = run(&["merge", "runs", "--out", "merged"]);
     assert!(
-        table.starts_with("9 runs, 3 groups that differ in more than the seed;"),
+        table.starts_with("9 runs in 3 groups of runs alike but for their seeds;"),
         "{table}"
     );
     let rows = fs::read_to_string(dir.path().join("merged/merged.csv")).unwrap();

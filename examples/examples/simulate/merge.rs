@@ -72,73 +72,97 @@ fn warn(what: &str, advice: &str, names: &[String]) {
     eprintln!("warning: {runs} {what}: {shown}{more}; {advice}");
 }
 
-/// Means and spreads over seeds, group by group.
+/// Means and spreads over seeds, group by group; a parameter that all groups share stands above.
 fn report(merged: &Merged) -> String {
-    let mut rows = table(&[
-        "topology",
-        ">VMs",
-        "placement",
-        "method",
-        "target choice",
-        ">c_m",
-        ">max. rounds",
-        ">runs",
-        ">final cost",
-        ">reduction",
-        ">migrations",
-        ">rounds",
-        ">CPU seconds",
-        ">times reference",
-    ]);
     let groups = merged.groups();
-    for group in &groups {
-        let run = group.parameters();
-        let token = run.method.token();
-        let text = |text: Option<String>| text.unwrap_or_default();
-        rows.add_row([
-            run.data_centre.topology.to_string(),
-            run.data_centre.vms.to_string(),
-            run.data_centre.placement_name().to_owned(),
-            run.method.name().to_owned(),
-            text(token.map(|token| token.target_choice.to_string())),
-            text(token.map(|token| token.migration_cost.to_string())),
-            text(
-                token
-                    .and_then(|token| token.max_rounds)
-                    .map(|rounds| rounds.to_string()),
-            ),
-            group.runs.len().to_string(),
-            spread(group, si, |run| Some(run.report.final_cost)),
-            spread(
-                group,
-                |percent| format!("{percent:.2} %"),
-                |run| Some(run.reduction_percent()),
-            ),
-            spread(
-                group,
-                |number| format!("{number:.1}"),
-                |run| Some(run.report.migrations as f64),
-            ),
-            spread(
-                group,
-                |number| format!("{number:.1}"),
-                |run| Some(run.report.rounds as f64),
-            ),
-            spread(
-                group,
-                |number| format!("{number:.3}"),
-                |run| Some(run.report.seconds),
-            ),
-            spread(group, |number| format!("{number:.3}"), MergedRun::ratio),
-        ]);
+    let parameters: Vec<_> = groups.iter().map(parameters).collect();
+    let results: Vec<_> = groups.iter().map(results).collect();
+    let cells = parameters.iter().zip(&results);
+    let rows: Vec<Vec<String>> = cells.map(|(a, b)| [&a[..], b].concat()).collect();
+    let header = [&PARAMETERS[..], &RESULTS].concat();
+    let varies = |column: &usize| {
+        rows.iter().any(|row| row[*column] != rows[0][*column])
+            || (*column >= PARAMETERS.len() && rows.iter().any(|row| !row[*column].is_empty()))
+    };
+    let (shown, shared): (Vec<usize>, Vec<usize>) = (0..header.len()).partition(varies);
+    let names: Vec<&str> = shown.iter().map(|column| header[*column]).collect();
+    let mut table = table(&names);
+    for row in &rows {
+        table.add_row(shown.iter().map(|column| row[*column].as_str()));
     }
-    let (runs, groups) = (merged.runs().len() as u64, groups.len() as u64);
+    let first = rows.first();
+    let value = |column: &usize| first.map_or("", |row| row[*column].as_str());
+    let shared = shared.iter().filter(|column| !value(column).is_empty());
+    let shared = shared.map(|column| {
+        let name = header[*column].trim_start_matches('>');
+        format!("{name} {}", value(column))
+    });
     format!(
-        "{}, {} that differ in more than the seed; mean ± standard deviation\n{}\n",
-        count(runs, "run"),
-        count(groups, "group"),
-        rows.trim_fmt(),
+        "{} in {} of runs alike but for their seeds; mean ± standard deviation\n{}\n\n{}\n",
+        count(merged.runs().len() as u64, "run"),
+        count(groups.len() as u64, "group"),
+        shared.collect::<Vec<_>>().join(", "),
+        table.trim_fmt(),
     )
+}
+
+const PARAMETERS: [&str; 11] = [
+    "topology",
+    ">VM slots",
+    ">VMs",
+    ">flows per VM",
+    ">windows",
+    ">VMs per application",
+    "placement",
+    "method",
+    "target choice",
+    ">c_m",
+    ">rounds at most",
+];
+
+fn parameters(group: &Group<'_>) -> [String; PARAMETERS.len()] {
+    let run = group.parameters();
+    let (data_centre, token) = (&run.data_centre, run.method.token());
+    let text = |text: Option<String>| text.unwrap_or_default();
+    let rounds = token.and_then(|token| token.max_rounds);
+    [
+        data_centre.topology.to_string(),
+        data_centre.vm_slots.to_string(),
+        data_centre.vms.to_string(),
+        data_centre.flows_per_vm.to_string(),
+        data_centre.windows.to_string(),
+        text(data_centre.vms_per_application.map(|vms| vms.to_string())),
+        data_centre.placement_name().to_owned(),
+        run.method.name().to_owned(),
+        text(token.map(|token| token.target_choice.to_string())),
+        text(token.map(|token| token.migration_cost.to_string())),
+        text(rounds.map(|rounds| rounds.to_string())),
+    ]
+}
+
+const RESULTS: [&str; 7] = [
+    ">runs",
+    ">final cost",
+    ">reduction",
+    ">VMs moved",
+    ">rounds",
+    ">CPU seconds",
+    ">times reference",
+];
+
+fn results(group: &Group<'_>) -> [String; RESULTS.len()] {
+    let percent: fn(f64) -> String = |percent| format!("{percent:.2} %");
+    let tenths: fn(f64) -> String = |number| format!("{number:.1}");
+    let thousandths: fn(f64) -> String = |number| format!("{number:.3}");
+    [
+        group.runs.len().to_string(),
+        spread(group, si, |run| Some(run.report.final_cost)),
+        spread(group, percent, |run| Some(run.reduction_percent())),
+        spread(group, tenths, |run| Some(run.report.vms_moved as f64)),
+        spread(group, tenths, |run| Some(run.report.rounds as f64)),
+        spread(group, thousandths, |run| Some(run.report.seconds)),
+        spread(group, thousandths, MergedRun::ratio),
+    ]
 }
 
 /// Mean and, if there are several numbers, standard deviation.
