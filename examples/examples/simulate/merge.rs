@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use s_core_examples::Failure;
 use s_core_examples::cli::{count, print, si, table};
-use s_core_sim::sweep::{Group, Merged, MergedRun, Spread, Sweep};
+use s_core_sim::sweep::{Distinction, Group, Merged, MergedRun, Spread, Sweep};
 
 /// Puts the results of sweeps together, whatever machines they were made on.
 ///
@@ -72,31 +72,21 @@ fn warn(what: &str, advice: &str, names: &[String]) {
     eprintln!("warning: {runs} {what}: {shown}{more}; {advice}");
 }
 
-/// Means and spreads over seeds, group by group; a parameter that all groups share stands above.
+/// Means and spreads over seeds, group by group; what all groups have in common stands above.
 fn report(merged: &Merged) -> String {
     let groups = merged.groups();
-    let parameters: Vec<_> = groups.iter().map(parameters).collect();
+    let apart = Distinction::of(&groups);
     let results: Vec<_> = groups.iter().map(results).collect();
-    let cells = parameters.iter().zip(&results);
-    let rows: Vec<Vec<String>> = cells.map(|(a, b)| [&a[..], b].concat()).collect();
-    let header = [&PARAMETERS[..], &RESULTS].concat();
-    let varies = |column: &usize| {
-        rows.iter().any(|row| row[*column] != rows[0][*column])
-            || (*column >= PARAMETERS.len() && rows.iter().any(|row| !row[*column].is_empty()))
-    };
-    let (shown, shared): (Vec<usize>, Vec<usize>) = (0..header.len()).partition(varies);
-    let names: Vec<&str> = shown.iter().map(|column| header[*column]).collect();
-    let mut table = table(&names);
-    for row in &rows {
-        table.add_row(shown.iter().map(|column| row[*column].as_str()));
+    let known = |column: &usize| results.iter().any(|row| !row[*column].is_empty());
+    let known: Vec<usize> = (0..RESULTS.len()).filter(known).collect();
+    let names = known.iter().map(|column| RESULTS[*column]);
+    let mut table = table(&apart.columns.iter().copied().chain(names).collect::<Vec<_>>());
+    for (parameters, results) in apart.rows.iter().zip(&results) {
+        let results = known.iter().map(|column| &results[*column]);
+        table.add_row(parameters.iter().chain(results));
     }
-    let first = rows.first();
-    let value = |column: &usize| first.map_or("", |row| row[*column].as_str());
-    let shared = shared.iter().filter(|column| !value(column).is_empty());
-    let shared = shared.map(|column| {
-        let name = header[*column].trim_start_matches('>');
-        format!("{name} {}", value(column))
-    });
+    let shared = apart.shared.iter();
+    let shared = shared.map(|(name, value)| format!("{name} {value}"));
     format!(
         "{} in {} of runs alike but for their seeds; mean ± standard deviation\n{}\n\n{}\n",
         count(merged.runs().len() as u64, "run"),
@@ -104,40 +94,6 @@ fn report(merged: &Merged) -> String {
         shared.collect::<Vec<_>>().join(", "),
         table.trim_fmt(),
     )
-}
-
-const PARAMETERS: [&str; 11] = [
-    "topology",
-    ">VM slots",
-    ">VMs",
-    ">flows per VM",
-    ">windows",
-    ">VMs per application",
-    "placement",
-    "method",
-    "target choice",
-    ">c_m",
-    ">rounds at most",
-];
-
-fn parameters(group: &Group<'_>) -> [String; PARAMETERS.len()] {
-    let run = group.parameters();
-    let (data_centre, token) = (&run.data_centre, run.method.token());
-    let text = |text: Option<String>| text.unwrap_or_default();
-    let rounds = token.and_then(|token| token.max_rounds);
-    [
-        data_centre.topology.to_string(),
-        data_centre.vm_slots.to_string(),
-        data_centre.vms.to_string(),
-        data_centre.flows_per_vm.to_string(),
-        data_centre.windows.to_string(),
-        text(data_centre.vms_per_application.map(|vms| vms.to_string())),
-        data_centre.placement_name().to_owned(),
-        run.method.name().to_owned(),
-        text(token.map(|token| token.target_choice.to_string())),
-        text(token.map(|token| token.migration_cost.to_string())),
-        text(rounds.map(|rounds| rounds.to_string())),
-    ]
 }
 
 const RESULTS: [&str; 7] = [
@@ -155,7 +111,7 @@ fn results(group: &Group<'_>) -> [String; RESULTS.len()] {
     let tenths: fn(f64) -> String = |number| format!("{number:.1}");
     let thousandths: fn(f64) -> String = |number| format!("{number:.3}");
     [
-        group.runs.len().to_string(),
+        group.runs().len().to_string(),
         spread(group, si, |run| Some(run.report.final_cost)),
         spread(group, percent, |run| Some(run.reduction_percent())),
         spread(group, tenths, |run| Some(run.report.vms_moved as f64)),

@@ -37,11 +37,16 @@ fn reference(run: &MergedRun) -> Option<ReferenceCost> {
 /// Runs that differ in their seed alone and came to their end.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Group<'a> {
-    /// One of them, or many.
-    pub runs: Vec<&'a MergedRun>,
+    /// At least one.
+    runs: Vec<&'a MergedRun>,
 }
 
-impl Group<'_> {
+impl<'a> Group<'a> {
+    /// The runs, in the order of their seeds.
+    pub fn runs(&self) -> &[&'a MergedRun] {
+        &self.runs
+    }
+
     /// The parameters that they share; the seed is that of the first.
     pub fn parameters(&self) -> &RunSpec {
         &self.runs[0].report.run

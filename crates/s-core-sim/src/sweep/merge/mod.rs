@@ -1,11 +1,13 @@
 //! Results of many runs, from one sweep or several, in one table.
 
+mod distinction;
 mod groups;
 mod read;
 mod write;
 
 use std::path::{Path, PathBuf};
 
+pub use distinction::Distinction;
 pub use groups::{Group, Spread};
 pub use write::{MERGED_FILE, MERGED_GROUPS_FILE};
 

@@ -4,8 +4,9 @@ use std::fs::{self, File};
 use std::io;
 use std::path::Path;
 
+use super::distinction::{PARAMETERS, parameters};
 use super::{Group, Merged, MergedRun, Spread};
-use crate::sweep::{RunSpec, SweepError, shortest};
+use crate::sweep::{SweepError, shortest};
 
 /// The name of the file with a row per run.
 pub const MERGED_FILE: &str = "merged.csv";
@@ -59,15 +60,15 @@ fn replace(path: &Path, write: impl FnOnce(&File) -> io::Result<()>) -> io::Resu
 
 fn write_runs(merged: &Merged, file: &File) -> io::Result<()> {
     let mut rows = csv::Writer::from_writer(file);
-    let [parameters, results] = [PARAMETERS.as_slice(), &RESULTS];
-    rows.write_record([&["id"], parameters, &["seed", "complete"], results].concat())?;
+    let [names, results] = [PARAMETERS.as_slice(), &RESULTS];
+    rows.write_record([&["id"], names, &["seed", "complete"], results].concat())?;
     for run in &merged.runs {
         let report = &run.report;
         let seed = report.run.data_centre.seed.to_string();
         rows.write_record(
             [report.run.id()]
                 .into_iter()
-                .chain(parameters_of(&report.run))
+                .chain(parameters(&report.run))
                 .chain([seed, report.complete.to_string()])
                 .chain(results_of(run)),
         )?;
@@ -81,62 +82,21 @@ fn write_groups(groups: &[Group<'_>], file: &File) -> io::Result<()> {
     let measures = MEASURES
         .iter()
         .flat_map(|(name, _)| columns.map(|column| format!("{name}_{column}")));
-    let parameters = PARAMETERS.map(str::to_owned).into_iter();
-    rows.write_record(parameters.chain(["runs".to_owned()]).chain(measures))?;
+    let names = PARAMETERS.map(str::to_owned).into_iter();
+    rows.write_record(names.chain(["runs".to_owned()]).chain(measures))?;
     for group in groups {
-        let count = group.runs.len().to_string();
+        let count = group.runs().len().to_string();
         let measures = MEASURES
             .iter()
             .flat_map(|(_, measure)| spread_of(group.spread(measure)));
         rows.write_record(
-            parameters_of(group.parameters())
+            parameters(group.parameters())
                 .into_iter()
                 .chain([count])
                 .chain(measures),
         )?;
     }
     rows.flush()
-}
-
-/// The columns of a run's parameters but for the seed.
-const PARAMETERS: [&str; 12] = [
-    "topology",
-    "vm_slots",
-    "vms",
-    "link_weights",
-    "flows_per_vm",
-    "windows",
-    "vms_per_application",
-    "placement",
-    "method",
-    "target_choice",
-    "migration_cost",
-    "max_rounds",
-];
-
-fn parameters_of(run: &RunSpec) -> [String; PARAMETERS.len()] {
-    let data_centre = &run.data_centre;
-    let token = run.method.token();
-    let weights = data_centre.link_weights.iter().copied().map(shortest);
-    let text = |text: Option<String>| text.unwrap_or_default();
-    [
-        data_centre.topology.to_string(),
-        data_centre.vm_slots.to_string(),
-        data_centre.vms.to_string(),
-        weights.collect::<Vec<_>>().join(" "),
-        data_centre.flows_per_vm.to_string(),
-        data_centre.windows.to_string(),
-        text(data_centre.vms_per_application.map(|vms| vms.to_string())),
-        data_centre.placement_name().to_owned(),
-        run.method.name().to_owned(),
-        text(token.map(|token| token.target_choice.to_string())),
-        text(token.map(|token| token.migration_cost.to_string())),
-        text(
-            token
-                .and_then(|token| token.max_rounds)
-                .map(|rounds| rounds.to_string()),
-        ),
-    ]
 }
 
 /// The columns of what a run came to.
