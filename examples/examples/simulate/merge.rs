@@ -80,7 +80,14 @@ fn report(merged: &Merged) -> String {
     let known = |column: &usize| results.iter().any(|row| !row[*column].is_empty());
     let known: Vec<usize> = (0..RESULTS.len()).filter(known).collect();
     let names = known.iter().map(|column| RESULTS[*column]);
-    let mut table = table(&apart.columns.iter().copied().chain(names).collect::<Vec<_>>());
+    let mut table = table(
+        &apart
+            .columns
+            .iter()
+            .copied()
+            .chain(names)
+            .collect::<Vec<_>>(),
+    );
     for (parameters, results) in apart.rows.iter().zip(&results) {
         let results = known.iter().map(|column| &results[*column]);
         table.add_row(parameters.iter().chain(results));

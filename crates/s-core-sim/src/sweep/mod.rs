@@ -53,7 +53,9 @@ use std::path::Path;
 
 pub use directory::{Claim, RUN_FILE, RunState, SweepDir};
 pub use error::{SweepError, SweepFileError, SweepFileProblem};
-pub use merge::{Group, MERGED_FILE, MERGED_GROUPS_FILE, Merged, MergedRun, ReferenceCost, Spread};
+pub use merge::{
+    Distinction, Group, MERGED_FILE, MERGED_GROUPS_FILE, Merged, MergedRun, ReferenceCost, Spread,
+};
 pub use migration_cost::{InvalidMigrationCostForm, MigrationCostForm};
 pub use report::RunReport;
 pub use spec::{DataCentreSpec, Method, RunSpec, StrategyName, TokenRun, UnknownStrategy};

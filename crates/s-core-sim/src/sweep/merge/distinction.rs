@@ -17,13 +17,18 @@ pub struct Distinction {
 impl Distinction {
     /// What tells these groups apart.
     pub fn of(groups: &[Group<'_>]) -> Self {
-        let rows: Vec<_> = groups.iter().map(|group| parameters(group.parameters())).collect();
+        let rows: Vec<_> = groups
+            .iter()
+            .map(|group| parameters(group.parameters()))
+            .collect();
         let Some(first) = rows.first() else {
             return Self::default();
         };
         let varies = |column: &usize| rows.iter().any(|row| row[*column] != first[*column]);
         let (apart, shared): (Vec<usize>, Vec<usize>) = (0..first.len()).partition(varies);
-        let shared = shared.iter().map(|column| (PARAMETERS[*column], first[*column].clone()));
+        let shared = shared
+            .iter()
+            .map(|column| (PARAMETERS[*column], first[*column].clone()));
         Self {
             shared: shared.filter(|(_, value)| !value.is_empty()).collect(),
             columns: apart.iter().map(|column| PARAMETERS[*column]).collect(),
