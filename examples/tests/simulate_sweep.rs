@@ -101,6 +101,8 @@ fn a_sweep_is_done_gone_on_with_and_merged() {
     assert_eq!(rows.lines().count(), 10);
     let groups = fs::read_to_string(dir.path().join("merged/merged-groups.csv")).unwrap();
     assert_eq!(groups.lines().count(), 4);
+    let report = fs::read_to_string(dir.path().join("merged/report.html")).unwrap();
+    assert!(report.contains("Means over seeds"), "{report}");
 }
 
 /// A shell that runs the listed commands, in any order, gets what the sweep itself gets, whatever the

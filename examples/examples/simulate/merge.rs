@@ -10,15 +10,15 @@ use s_core_sim::sweep::{Distinction, Group, Merged, MergedRun, Spread, Sweep};
 /// Puts the results of sweeps together, whatever machines they were made on.
 ///
 /// Writes merged.csv, a row per run, and merged-groups.csv, a row per group of runs that differ in their seed
-/// alone: means, standard deviations, extremes. A run that is in several directories counts once; where its
-/// results differ nothing is written.
+/// alone: means, standard deviations, extremes; and report.html with these and the reduction over c_m. A run
+/// that is in several directories counts once; where its results differ nothing is written.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct MergeArgs {
     /// Directories that `simulate sweep` has written, or those of single runs
     #[arg(value_name = "DIR", required = true)]
     dirs: Vec<PathBuf>,
-    /// Write merged.csv and merged-groups.csv there
+    /// Write merged.csv, merged-groups.csv and report.html there
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
     /// Say which of this sweep file's runs are missing
@@ -42,6 +42,7 @@ pub(crate) fn merge(args: &MergeArgs) -> Result<(), Failure> {
     let sweep = args.sweep.as_ref().map(Sweep::read).transpose()?;
     let merged = Merged::read(&args.dirs)?;
     merged.write(&args.out)?;
+    merged.to_document().write(&args.out)?;
     if let Some(sweep) = sweep {
         let missing = merged.missing(&sweep).into_iter();
         warn(

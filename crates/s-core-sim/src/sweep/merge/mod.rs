@@ -1,6 +1,8 @@
 //! Results of many runs, from one sweep or several, in one table.
 
 mod distinction;
+#[cfg(feature = "report")]
+mod document;
 mod groups;
 mod read;
 mod write;
