@@ -27,7 +27,8 @@ fn run(snapshot: &Snapshot, kind: PolicyKind) -> Course {
     let (model, policy) = (snapshot.cost_model(), kind.build());
     let allocation = snapshot.allocation().clone();
     let (traffic, rules) = (snapshot.traffic(), Rules::default());
-    let simulation = Simulation::new(&model, traffic, allocation, policy.as_ref(), rules).unwrap();
+    let simulation = Simulation::new(&model, traffic, allocation, policy.as_ref(), rules)
+        .expect("parts of one snapshot");
     let mut simulation = simulation.with_start(TokenStart::Measured);
     let initial = simulation.total_cost();
     let (mut rounds, mut sum, mut after_five_rounds) = (0, 0.0, initial);
@@ -51,7 +52,8 @@ fn run(snapshot: &Snapshot, kind: PolicyKind) -> Course {
 }
 
 fn courses(placement: InitialPlacement, seed: u64) -> [Course; 4] {
-    let snapshot = DataCentre::thesis(placement, seed).generate().unwrap();
+    let snapshot = DataCentre::thesis(placement, seed);
+    let snapshot = snapshot.generate().expect("fewer VMs than slots");
     FASTEST_FIRST.map(|kind| run(&snapshot, kind))
 }
 

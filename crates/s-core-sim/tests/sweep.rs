@@ -8,10 +8,11 @@ use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use s_core_sim::MigrationCostForm;
 use s_core_sim::result::{MIGRATIONS_FILE, PLACEMENT_FILE, SUMMARY_FILE};
 use s_core_sim::sweep::{
-    Ended, Merged, MigrationCostForm, RUN_FILE, RunReport, RunSpec, RunState, Sweep, SweepDir,
-    SweepError, SweepWatch, Tally, run_all,
+    Ended, Merged, RUN_FILE, RunReport, RunSpec, RunState, Sweep, SweepDir, SweepError, SweepWatch,
+    Tally, run_all,
 };
 
 /// 3 seeds, 2 placements, 2 policies, 3 migration costs on 8 servers.

@@ -1,10 +1,11 @@
 //! Merged runs as a report.
 
 use super::{Distinction, Group, Merged, MergedRun, Spread};
+use crate::MigrationCostForm;
 use crate::report::{
     Axis, Block, Cell, Chart, Course, Document, Figure, Line, LineChart, Panel, Section, Table,
 };
-use crate::sweep::{Method, MigrationCostForm, RunSpec, TokenRun};
+use crate::sweep::{Method, RunSpec, TokenRun};
 
 /// A number that a run may have.
 type Measure = fn(&MergedRun) -> Option<f64>;
