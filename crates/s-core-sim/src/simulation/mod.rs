@@ -99,7 +99,7 @@ impl<'a, L: Levels> Simulation<'a, L> {
             policy,
             rules,
             timing: None,
-            seats: Seats::new(&token, &allocation),
+            seats: Seats::new(&token),
             token,
             evaluation: Evaluation::default(),
             nothing_to_gain: Marks::new(ids.len()),
@@ -206,12 +206,12 @@ impl<'a, L: Levels> Simulation<'a, L> {
             let statistics = self.gather_statistics();
             self.token.restart_round(self.policy, &statistics);
         }
-        self.seats = Seats::new(&self.token, &self.allocation);
+        self.seats = Seats::new(&self.token);
     }
 
     /// What each VM would report about itself now, in slot order (4.1, global: "gathers communication statistics").
     fn gather_statistics(&self) -> Vec<Statistic> {
-        let seats = Seats::new(&self.token, &self.allocation);
+        let seats = Seats::new(&self.token);
         let report = |vm| {
             let here = self.allocation.host(vm);
             let pair = |report, (peer, rate)| {

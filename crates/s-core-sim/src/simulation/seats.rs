@@ -1,37 +1,29 @@
 //! Which VM has which slot of the token.
 
-use s_core_model::{Allocation, VmId, VmIndex};
+use s_core_model::VmIndex;
 use s_core_token::Token;
 
-/// The VMs' dense indices and their slots' positions, each found from the other without a search.
+/// The VM of each position, found without a search. The other way round is [`Token::position_of_rank`]: token and
+/// allocation both number their VMs by rising id.
 ///
 /// Policies change the order of slots at the beginning of a round only.
 #[derive(Debug)]
 pub(super) enum Seats {
     /// All VMs ascend: the position is the index.
     Ascending,
-    Listed {
-        vms: Vec<VmIndex>,
-        positions: Vec<u32>,
-    },
+    Listed(Vec<VmIndex>),
 }
 
 impl Seats {
-    pub(super) fn new(token: &Token, allocation: &Allocation) -> Self {
+    pub(super) fn new(token: &Token) -> Self {
         if token.is_ascending() {
             return Self::Ascending;
         }
-        let index = |id: &VmId| {
-            allocation
-                .vm_index(*id)
-                .expect("the token was made of these VMs")
-        };
-        let vms: Vec<_> = token.ids().iter().map(index).collect();
-        let mut positions = vec![0; vms.len()];
-        for (position, vm) in (0..).zip(&vms) {
-            positions[vm.usize()] = position;
+        let mut vms = vec![VmIndex::new(0); token.len()];
+        for (rank, vm) in (0..token.len()).zip((0..).map(VmIndex::new)) {
+            vms[token.position_of_rank(rank)] = vm;
         }
-        Self::Listed { vms, positions }
+        Self::Listed(vms)
     }
 
     pub(super) fn vm_at(&self, position: usize) -> VmIndex {
@@ -39,14 +31,7 @@ impl Seats {
             Self::Ascending => {
                 VmIndex::new(u32::try_from(position).expect("there are fewer VMs than ids"))
             }
-            Self::Listed { vms, .. } => vms[position],
-        }
-    }
-
-    pub(super) fn position_of(&self, vm: VmIndex) -> usize {
-        match self {
-            Self::Ascending => vm.usize(),
-            Self::Listed { positions, .. } => positions[vm.usize()] as usize,
+            Self::Listed(vms) => vms[position],
         }
     }
 }

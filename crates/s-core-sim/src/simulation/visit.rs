@@ -105,7 +105,8 @@ impl<L: Levels> Simulation<'_, L> {
             let there = self.allocation.host(peer);
             let level = self.model.level(here, there);
             own = own.max(level);
-            self.token.raise_level(self.seats.position_of(peer), level);
+            let position = self.token.position_of_rank(peer.usize());
+            self.token.raise_level(position, level);
             if reports {
                 report = self.report_pair(report, rate, here, there);
             }

@@ -1,7 +1,6 @@
 //! Global: an order computed centrally.
 
 use alloc::vec::Vec;
-use core::cmp::Reverse;
 
 use super::round_robin::slot_after_holder;
 use super::{PassingPolicy, PolicyKind, VisitReport};
@@ -41,10 +40,16 @@ impl PassingPolicy for Global {
     }
 
     fn begin_round(&self, token: &mut Token) -> usize {
-        let mut order: Vec<usize> = (0..token.len()).collect();
-        order.sort_unstable_by_key(|&position| {
-            (Reverse(token.statistic(position)), token.id(position))
-        });
+        // The statistic, falling, above the rank by id: sorted as whole numbers, without looking anything up.
+        let key = |rank: u32| {
+            let statistic = token.statistic(token.position_of_rank(rank as usize));
+            u64::from(!statistic.to_bits()) << u32::BITS | u64::from(rank)
+        };
+        let mut keys: Vec<u64> = (0..token.len() as u32).map(key).collect();
+        keys.sort_unstable();
+        let position =
+            |key: u64| token.position_of_rank((key & u64::from(u32::MAX)) as usize) as u32;
+        let order: Vec<u32> = keys.into_iter().map(position).collect();
         token.permute(&order);
         0
     }

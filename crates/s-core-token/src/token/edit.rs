@@ -139,25 +139,36 @@ impl Token {
             if core::mem::replace(&mut listed[position], true) {
                 return Err(SlotsError::Duplicate(id));
             }
-            order.push(position);
+            order.push(position as u32);
         }
         self.permute(&order);
         Ok(())
     }
 
-    /// Puts at position *i* the slot that was at `order[i]`; `order` lists every position once.
-    pub(crate) fn permute(&mut self, order: &[usize]) {
-        let holder = self.holder_id();
-        self.ids = order.iter().map(|&from| self.ids[from]).collect();
-        self.levels = order.iter().map(|&from| self.levels[from]).collect();
-        if self.kind == SlotKind::Extended {
-            self.statistics = order.iter().map(|&from| self.statistics[from]).collect();
+    /// Puts at position *i* the slot that was at `order[i]`; `order` lists every position once. O(n).
+    pub(crate) fn permute(&mut self, order: &[u32]) {
+        let mut moved_to = vec![0; order.len()];
+        for (to, from) in (0..).zip(order) {
+            moved_to[*from as usize] = to;
         }
-        self.by_id = positions_by_id(&self.ids);
+        let from = |from: &u32| *from as usize;
+        self.ids = order.iter().map(|p| self.ids[from(p)]).collect();
+        self.levels = order.iter().map(|p| self.levels[from(p)]).collect();
+        if self.kind == SlotKind::Extended {
+            self.statistics = order.iter().map(|p| self.statistics[from(p)]).collect();
+        }
+        self.holder = moved_to[self.holder] as usize;
+        if !self.is_ascending() {
+            for position in &mut self.by_id {
+                *position = moved_to[*position as usize];
+            }
+        } else {
+            self.by_id = moved_to;
+        }
+        if self.ids.is_sorted() {
+            self.by_id = Vec::new();
+        }
         self.index.forget();
-        self.holder = self
-            .position_of(holder)
-            .expect("a permutation loses no slot");
         self.unsettled = true;
     }
 

@@ -181,6 +181,20 @@ impl Token {
         }
     }
 
+    /// The position of the slot whose id is the lowest but `rank` others.
+    ///
+    /// # Panics
+    ///
+    /// If there are not as many slots.
+    pub fn position_of_rank(&self, rank: usize) -> usize {
+        if self.is_ascending() {
+            assert!(rank < self.len(), "rank {rank} of {}", self.len());
+            rank
+        } else {
+            self.by_id[rank] as usize
+        }
+    }
+
     /// Raises another VM's level; leaves one that is as high already (lines 4 to 6 of Algorithm 1).
     /// Whether it rose; if so, the round is [unsettled](Token::is_unsettled).
     ///
