@@ -93,9 +93,11 @@ struct Branching<'a> {
     groups: Groups,
     /// The VMs in the order in which they are placed.
     vms: Vec<Vm>,
-    /// The place of each VM in that order.
+    /// The rack of each server.
     rack_of: Vec<u32>,
+    /// What each server has left.
     left: Vec<Size>,
+    /// The server of each VM that is placed, by its place in the order.
     host: Vec<u32>,
     /// Half of Eq. 3.1 of the best so far, and its servers.
     best_cost: f64,

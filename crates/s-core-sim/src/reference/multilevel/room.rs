@@ -34,7 +34,7 @@ impl Room {
         }
     }
 
-    /// The rack with the most free slots from `racks`, the first of several; none if no slot is free.
+    /// A rack of `racks` that has the most free slots; none if no slot is free.
     pub(super) fn roomiest(&self, racks: &crate::reference::tree::Racks) -> Option<u32> {
         let (mut low, mut high) = (
             self.leaves + racks.start as usize,
@@ -69,6 +69,33 @@ impl Room {
             (self.most[node], node)
         } else {
             best
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_the_most_as_one_does_by_looking_at_all() {
+        for racks in [1, 2, 3, 5, 8, 13] {
+            let mut free: Vec<u64> = (0..racks).map(|rack| rack * 7 % 5).collect();
+            let mut room = Room::new(free.iter().copied());
+            for step in 0..100 {
+                let rack = step * 11 % racks;
+                free[rack as usize] = step * 13 % 6;
+                room.set(rack as u32, free[rack as usize]);
+                for start in 0..racks as u32 {
+                    for end in start..=racks as u32 {
+                        let most = free[start as usize..end as usize].iter().max();
+                        let found = room.roomiest(&(start..end));
+                        assert!(found.is_none_or(|rack| (start..end).contains(&rack)));
+                        let found = found.map_or(0, |rack| free[rack as usize]);
+                        assert_eq!(found, most.copied().unwrap_or(0), "{free:?} {start}..{end}");
+                    }
+                }
+            }
         }
     }
 }
