@@ -36,7 +36,7 @@
 //! - [`snapshot::Snapshot`]: a data centre at one moment, read from and written to a directory.
 //! - [`DataCentre`]: makes one up, with a [`Topology`] and the [`traffic`] of thesis 5.1.1.
 //! - [`Simulation`]: passes the token hop by hop; every [`Hop`] says what was decided and why.
-//! - [`Strategy`]: what proposes a placement: [`baselines`] are other published systems, [`reference`] approximates the optimum.
+//! - [`Strategy`]: what proposes a placement: [`baselines`] are other published systems, [`mod@reference`] approximates the optimum.
 //! - [`link_utilisation`]: how loaded each link is.
 //! - [`fault_world`]: real nodes in a world where everything goes wrong, with the protocol's invariants checked.
 //! - [`sweep::Sweep`]: many runs from one file, on all cores, merged into one table.

@@ -21,8 +21,8 @@ use problem::{NAME, Problem};
 /// | 1,000 individuals | [`population`](Self::population); one of them is the placement to begin with, so that the result is never worse |
 /// | densely-packed VM distributions | rack after rack is filled to its last slot, in the order of the tree; a rack begins with a random VM, or one that exchanges much with the racks before, and grows by the VM that exchanges most with those already in it |
 /// | edge assembly crossover (EAX) | where two parents differ, every VM leads from its rack in A to its rack in B; these steps are split into cycles, which leave every rack as full as it was, and walks to where B has more VMs than A; the child is A with each of them exchanged, in random order, that lowers the cost in its turn |
-/// | replacement by tournament selection | a child takes the place of the worse of two individuals, its parent A and a random one, if it is better than that |
-/// | mutation swaps a random number of VMs between racks | one child in ten has 1 to 16 random pairs of VMs swapped |
+/// | replacement by tournament selection | a child takes the place of the worse of two individuals, its parent A and a random one, unless it is worse than that |
+/// | mutation swaps a random number of VMs between racks | in one child of ten 1 to 16 VMs, and at most about one in eight, swap racks with what is in a random VM slot: another VM, or nothing |
 /// | stops below 1 % in 10 generations | the same |
 ///
 /// An individual says which rack hosts each VM, as servers of a rack cost the same; the best one's VMs are put on
@@ -34,14 +34,14 @@ use problem::{NAME, Problem};
 ///
 /// The thesis leaves open in which order VMs are packed, and much depends on it. In the data centre of 5.1 with VMs placed
 /// at random (seed 1) the distributed policy settles at 9.2 × 10¹² and the placement that the traffic was made for
-/// costs 11.1 × 10¹². Individuals packed in random order evolve to 9.9 × 10¹² (200 of them, 50 s of CPU), packed by traffic as
-/// here to 0.39 × 10¹² (13 s).
+/// costs 11.1 × 10¹². 200 individuals packed in random order evolved to 9.9 × 10¹² in 50 s of CPU, packed by traffic as
+/// here to 0.39 × 10¹² in 13 s (both with a mutation that swaps VMs with VMs only).
 ///
 /// # Time and memory
 ///
-/// At thesis settings and with that data centre 0.37 × 10¹² after 42 generations, in 101 s of CPU and 53 s on two cores, and
-/// 128 MiB; 100 individuals come to 0.40 × 10¹² in 8 s of CPU. The time grows with the population × (VMs + pairs), the
-/// memory is 4 bytes × population × VMs.
+/// At thesis settings with that data centre: 0.37 × 10¹² in 100 to 130 s of CPU on a machine with other load, which is about
+/// one minute on two free cores. 100 individuals come to 0.40 × 10¹² in 8 s of CPU. The time grows with
+/// the population × (VMs + pairs); placements and their children take 4 bytes × population × VMs, 128 MiB there.
 ///
 /// # Errors
 ///
