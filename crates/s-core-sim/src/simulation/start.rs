@@ -32,11 +32,11 @@ impl<L: Levels> Simulation<'_, L> {
             let here = self.allocation.host(vm);
             let level = |(peer, _)| self.model.levels().level(here, self.allocation.host(peer));
             let own = self.traffic.peers(vm).map(level).max();
-            let position = self.seats.position_of(vm);
+            let position = self.token.position_of_rank(vm.usize());
             self.token.raise_level(position, own.unwrap_or(Level::ZERO));
         }
         let statistics = self.gather_statistics();
         self.token.restart_round(self.policy, &statistics);
-        self.seats = Seats::new(&self.token, &self.allocation);
+        self.seats = Seats::new(&self.token);
     }
 }
