@@ -53,8 +53,8 @@ pub struct Multilevel {
     pub starts: u32,
     /// How many times it is coarsened and refined again after that, at most.
     pub cycles: u32,
-    /// No other cycle begins after so many looks at the traffic of a pair, and no other start after a quarter of them.
-    /// A billion takes about half a minute.
+    /// No other cycle begins after so many looks at the traffic of a pair, and no other start after two fifths of them.
+    /// A billion takes about half a minute to a minute.
     pub looks: u64,
     /// What random numbers begin with: the same proposal for the same seed on every machine.
     pub seed: u64,
@@ -65,7 +65,7 @@ impl Default for Multilevel {
         Self {
             starts: 3,
             cycles: 6,
-            looks: 2_000_000_000,
+            looks: 1_300_000_000,
             seed: 1,
         }
     }

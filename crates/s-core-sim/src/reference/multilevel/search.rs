@@ -26,7 +26,7 @@ const CLUSTERS_PER_RACK: u64 = 12;
 const ROUNDS: u32 = 4;
 
 /// Beyond this share of the looks no other start begins: cycles are worth more.
-const SHARE_FOR_STARTS: f64 = 0.25;
+const SHARE_FOR_STARTS: f64 = 0.4;
 
 /// How much of the work a start is, a refinement down to VMs, and a cycle.
 const SHARES: [f64; 3] = [1.0, 2.0, 2.0];
