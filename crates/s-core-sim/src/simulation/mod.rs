@@ -92,6 +92,8 @@ impl<'a, L: Levels> Simulation<'a, L> {
             max_slots: u32::MAX,
         };
         let token = Token::new(&ids, policy, Mark::default(), limits)?;
+        drop(ids);
+        let vms = allocation.vm_count();
         let initial_cost = model.total_cost(&allocation, traffic);
         Ok(Self {
             model,
@@ -102,8 +104,8 @@ impl<'a, L: Levels> Simulation<'a, L> {
             seats: Seats::new(&token),
             token,
             evaluation: Evaluation::default(),
-            nothing_to_gain: Marks::new(ids.len()),
-            stayed: Marks::new(ids.len()),
+            nothing_to_gain: Marks::new(vms),
+            stayed: Marks::new(vms),
             round_begins: true,
             elapsed: Duration::ZERO,
             rounds_before_traffic: 0,

@@ -11,7 +11,7 @@ use super::{Token, Visit};
 use crate::Statistic;
 
 /// How many stretches of an order the index lists one after the other.
-const STRETCHES: usize = 16;
+const STRETCHES: usize = 20;
 
 /// The fewest keys of a stretch.
 const LEAST_STRETCH: usize = 64;
@@ -342,8 +342,8 @@ mod tests {
         let Index::Built(window) = &token.index else {
             panic!("searched more than once");
         };
-        assert_eq!(window.read.capacity(), SLOTS / 8);
-        assert!(window.changed.len() <= SLOTS / 16);
+        assert_eq!(window.read.capacity(), SLOTS / 10);
+        assert!(window.changed.len() <= SLOTS / 20);
         assert_eq!(size_of::<Key>(), 16);
         assert_eq!(token.level(token.holder()), Level::new(255));
     }
