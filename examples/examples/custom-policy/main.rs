@@ -42,7 +42,7 @@ impl PassingPolicy for AboveRacks {
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let data_centre = DataCentre {
-        fan_outs: vec![2, 2, 2, 2],
+        topology: "tree:2,2,2,2x20".parse()?,
         vms: 4_096,
         ..DataCentre::thesis(InitialPlacement::Random, 1)
     };
