@@ -12,8 +12,8 @@ use s_core_model::{
 };
 use s_core_proto::TargetChoice;
 use s_core_sim::{
-    DataCentre, Decision, Ended, InitialPlacement, Instance, MigrationThreshold, Rules, RunLimits,
-    Simulation,
+    DataCentre, Decision, Ended, InitialPlacement, Instance, MigrationCostForm, Rules, RunLimits,
+    Simulation, Topology,
 };
 use s_core_token::PolicyKind;
 use s_core_topology::CanonicalTree;
@@ -192,10 +192,15 @@ proptest! {
 /// The traffic of chapter 5 at a sixteenth of its size: VMs with ten peers, a few with many.
 #[test]
 fn decides_like_the_oracle_in_a_data_centre() {
+    const FAN_OUTS: [u32; 3] = [2, 2, 2];
+    const SERVERS_PER_RACK: u32 = 20;
     for seed in 0..2 {
         let placement = [InitialPlacement::Random, InitialPlacement::RackLocal][seed as usize];
         let data_centre = DataCentre {
-            fan_outs: vec![2, 2, 2],
+            topology: Topology::Tree {
+                fan_outs: FAN_OUTS.to_vec(),
+                servers_per_rack: SERVERS_PER_RACK,
+            },
             vms: 2_048 + 400 * seed,
             link_weights: vec![1.0, 3.0, 20.0],
             ..DataCentre::thesis(placement, seed.into())
@@ -205,14 +210,14 @@ fn decides_like_the_oracle_in_a_data_centre() {
         let plain = Plain::of(
             allocation,
             traffic,
-            &data_centre.fan_outs,
-            data_centre.servers_per_rack as usize,
+            &FAN_OUTS,
+            SERVERS_PER_RACK as usize,
             &data_centre.link_weights,
         );
         let model = snapshot.cost_model();
         let instance = Instance::new(&model, traffic, allocation).unwrap();
-        let shares = [0.0, 0.5].map(MigrationThreshold::ShareOfMean);
-        let costs = shares.map(|share| share.of(&instance));
+        let parts = [0.0, 50.0].map(MigrationCostForm::PercentOfMean);
+        let costs = parts.map(|part| part.of(&instance));
         for (kind, migration_cost) in PolicyKind::ALL.into_iter().zip(costs.into_iter().cycle()) {
             let rules = Rules {
                 migration_cost,
