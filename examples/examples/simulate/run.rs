@@ -110,7 +110,7 @@ fn other_scenarios(
     let changing = plain.run_changing(
         "Traffic that changes",
         data_centre,
-        Changing::default(),
+        Changing::of_vms(data_centre.vms),
         &watches,
     );
     let changing = changing.map_err(|error| match error {

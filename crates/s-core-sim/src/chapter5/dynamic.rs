@@ -24,13 +24,13 @@ pub struct Changing {
     pub windows: u32,
 }
 
-impl Default for Changing {
-    /// Half an hour of 100 windows of simulated time each: with one migration of some seconds after the other, the thesis's data
-    /// centre takes days to settle.
-    fn default() -> Self {
+impl Changing {
+    /// A hundred windows that together last as long as so many VMs need to settle: a migration takes seconds, and one comes
+    /// after the other. Of the thesis's data centre each takes half an hour.
+    pub fn of_vms(vms: u32) -> Self {
         Self {
             dynamics: Dynamics::default(),
-            every: Duration::from_secs(1800),
+            every: Duration::from_millis(55).saturating_mul(vms),
             windows: 100,
         }
     }

@@ -50,14 +50,19 @@ impl SweepDir {
             path.push(".");
         }
         check_target(&path, OWN)?;
-        let dir = Self { path };
+        let dir = Self { path: path.clone() };
         let own = dir.path.join(OWN);
         fs::create_dir_all(&own).map_err(|source| dir.failed(source))?;
         // As root, or where the directory was made before, only writing shows that it can be written.
         let probe = own.join(format!("probe-{}", std::process::id()));
         let probed = File::create(&probe).and_then(|_| fs::remove_file(&probe));
-        probed.map_err(|source| dir.failed(source))?;
-        Ok(dir)
+        match probed {
+            // Another thread of this process has removed it after its own look.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(dir),
+            probed => probed
+                .map(|()| dir)
+                .map_err(|source| SweepError::Write { path, source }),
+        }
     }
 
     /// The directory of a run.

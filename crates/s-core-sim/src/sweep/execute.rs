@@ -25,7 +25,7 @@ pub(super) fn execute(
     }
 }
 
-/// How many hops pass before the watch is asked again.
+/// After so many hops the watch is asked, and after each round.
 const HOPS_BETWEEN_LOOKS: u64 = 4096;
 
 /// Passes the token, which begins as one that has been round before.
@@ -53,9 +53,10 @@ fn pass_token(
         max_rounds: token.max_rounds,
     };
     let mut hops = 0_u64;
-    let (outcome, ended) = simulation.run_while(limits, |_, _| {
+    let (outcome, ended) = simulation.run_while(limits, |_, hop| {
         hops += 1;
-        !hops.is_multiple_of(HOPS_BETWEEN_LOOKS) || !watch.is_stopped()
+        let looks = hop.round_ended || hops.is_multiple_of(HOPS_BETWEEN_LOOKS);
+        !looks || !watch.is_stopped()
     });
     let complete = ended.is_some();
     let after = simulation.allocation();
