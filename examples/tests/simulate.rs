@@ -74,6 +74,8 @@ fn plan_finds_the_same() {
             placement,
             "--seed",
             "5",
+            "--start",
+            "empty",
             "--write-snapshot",
             &snapshot,
             "--out",

@@ -5,7 +5,7 @@ use s_core_examples::cli::reduction_percent;
 use s_core_model::{Allocation, Rate, VmIndex};
 use s_core_sim::result::RunResult;
 use s_core_sim::snapshot::Snapshot;
-use s_core_sim::{Ended, Migration, Outcome, Rules, RunLimits, Simulation, TokenStart, link_loads};
+use s_core_sim::{Ended, Migration, Outcome, Rules, RunLimits, Simulation, link_loads};
 use s_core_token::PolicyKind;
 use serde::Serialize;
 
@@ -32,9 +32,8 @@ impl Plan {
             snapshot.allocation(),
         );
         let passing = policy.build();
-        let simulation = Simulation::new(&model, traffic, before.clone(), passing.as_ref(), rules)?;
-        // As the agents' token, which has been round before.
-        let mut simulation = simulation.with_start(TokenStart::Measured);
+        let mut simulation =
+            Simulation::new(&model, traffic, before.clone(), passing.as_ref(), rules)?;
         let outcome = simulation.run_until_settled(limits);
         let loads_at = |allocation| link_loads(snapshot.locations(), allocation, traffic);
         let after = simulation.allocation();

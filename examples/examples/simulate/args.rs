@@ -116,7 +116,7 @@ pub(crate) enum ReferenceArg {
 pub(crate) enum StartArg {
     /// Levels and loads as a round without migrations leaves them
     Measured,
-    /// Nothing, like a newly minted token
+    /// Nothing, like a newly minted token, and as `plan` begins
     Empty,
 }
 

@@ -5,10 +5,10 @@ use s_core_proto::Rules;
 use s_core_token::PolicyKind;
 
 use super::Chapter5;
-use crate::measure::{CostCurve, CostPoint, Gauge, migrations_per_vm};
+use crate::measure::{CostCurve, CostPoint, Gauge};
 use crate::report::study::{Run, TrafficMoment};
 use crate::result::RunResult;
-use crate::{Instance, Sample, Series, Simulation, SimulationError, Watch};
+use crate::{Instance, Sample, Series, Simulation, SimulationError, Stability, Watch};
 
 /// The most rows of a heat map; more racks are put together.
 pub(super) const MAX_BINS: usize = 128;
@@ -75,6 +75,7 @@ impl Chapter5 {
         let mut result = outcome.to_result(kind, self.seed, after);
         result.summary.complete = ended.is_some();
         let before = instance.allocation();
+        let stability = Stability::new(&outcome.migrations, after.vm_count(), 0);
         let run = Run {
             name: kind.name().into(),
             stopped: ended.is_none(),
@@ -83,7 +84,9 @@ impl Chapter5 {
             moved: (after.vms())
                 .filter(|vm| before.host(*vm) != after.host(*vm))
                 .count() as u64,
-            migrations_per_vm: migrations_per_vm(after.vm_count(), &outcome.migrations),
+            migrations_per_vm: stability.vms_by_migrations,
+            returns: stability.returns,
+            oscillations: stability.oscillations,
             token_hops: Some(outcome.token_hops),
             rounds: Some(outcome.rounds),
             cpu_seconds: outcome.cpu_time.as_secs_f64(),

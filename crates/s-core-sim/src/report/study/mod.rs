@@ -69,6 +69,10 @@ pub struct Run {
     pub moved: u64,
     /// [`migrations_per_vm`](crate::measure::migrations_per_vm), or nothing.
     pub migrations_per_vm: Vec<u64>,
+    /// [`Stability::returns`](crate::Stability::returns).
+    pub returns: u64,
+    /// [`Stability::oscillations`](crate::Stability::oscillations).
+    pub oscillations: u64,
     /// How many times a VM held the token, if there was one.
     pub token_hops: Option<u64>,
     /// How many rounds of the policy were begun, if there was a token.

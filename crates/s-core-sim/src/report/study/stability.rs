@@ -39,10 +39,12 @@ impl Scenario {
             let vms: u64 = run.migrations_per_vm.iter().sum();
             let mean = run.migrations as f64 / vms.max(1) as f64;
             format!(
-                "{}: {} per VM, at most {}",
+                "{}: {} per VM, at most {}, {} back to an earlier server, {} of these straight back",
                 run.name,
                 number::short(mean),
-                run.migrations_per_vm.len() - 1
+                run.migrations_per_vm.len() - 1,
+                number::count(run.returns),
+                number::count(run.oscillations),
             )
         };
         let means: Vec<_> = runs.iter().map(mean).collect();
