@@ -7,6 +7,8 @@ use super::scale::Scale;
 use super::svg::{Anchor, Area, FONT, path, text, text_width, widest};
 
 const GAP: f64 = 6.0;
+/// Right of the plot.
+const RIGHT: f64 = 10.0;
 
 /// The room around a chart's plot: tick labels on the left and below, axis labels above and below them.
 pub(super) fn plot_area(area: Area, y: &Scale, y_label: &str, x_label: &str) -> Area {
@@ -14,7 +16,7 @@ pub(super) fn plot_area(area: Area, y: &Scale, y_label: &str, x_label: &str) -> 
     let left = widest(labels.iter().map(|(_, label)| label.as_str())) + GAP;
     let top = if y_label.is_empty() { 8.0 } else { 1.9 * FONT };
     let bottom = if x_label.is_empty() { 1.6 } else { 3.1 } * FONT;
-    area.within(left, top, 10.0, bottom)
+    area.within(left, top, RIGHT, bottom)
 }
 
 /// Horizontal grid lines with labels at the left, and the axis label above them.
@@ -63,14 +65,16 @@ pub(super) fn x_axis(plot: Area, scale: &Scale, label: &str) -> Markup {
     }
 }
 
-/// Labels below the plot at these places, ascending; so many of them that they do not touch.
+/// Labels below the plot at these places, ascending; so many of them that they do not touch, and the last one within
+/// the drawing.
 pub(super) fn x_labels(plot: Area, labels: &[(f64, String)]) -> Markup {
+    let half = |label: &str| text_width(label) / 2.0;
+    let centre = |x: f64, label: &str| x.min(plot.right() + RIGHT - half(label));
     let touches = |every: &usize| {
         let shown: Vec<_> = labels.iter().step_by(*every).collect();
-        let half = |label: &str| text_width(label) / 2.0;
         shown.windows(2).any(|pair| {
             let [(left, a), (right, b)] = [pair[0], pair[1]];
-            left + half(a) + GAP > right - half(b)
+            left + half(a) + GAP > centre(*right, b) - half(b)
         })
     };
     let every = (1..labels.len())
@@ -82,7 +86,7 @@ pub(super) fn x_labels(plot: Area, labels: &[(f64, String)]) -> Markup {
     html! {
         (path("axis", &ticks))
         @for (x, label) in labels.iter().step_by(every) {
-            (text(*x, plot.bottom() + 1.35 * FONT, Anchor::Middle, "soft", label))
+            (text(centre(*x, label), plot.bottom() + 1.35 * FONT, Anchor::Middle, "soft", label))
         }
     }
 }
