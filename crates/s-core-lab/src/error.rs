@@ -1,0 +1,61 @@
+//! What can go wrong in a laboratory.
+
+use std::io;
+use std::path::PathBuf;
+
+/// Something of the laboratory could not be made, asked or removed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LabError {
+    /// A value of the layout does not do.
+    #[error("{what}: {problem}")]
+    Layout {
+        /// Which value.
+        what: &'static str,
+        /// What is wrong, and what would do.
+        problem: String,
+    },
+    /// The machine lacks something.
+    #[error("{0}")]
+    Missing(String),
+    /// A program could not be run.
+    #[error("cannot run {program}: {source}")]
+    Program {
+        /// Which program.
+        program: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A program failed.
+    #[error("{command}: {message}")]
+    Failed {
+        /// The program with its arguments.
+        command: String,
+        /// The end of what it wrote to standard error.
+        message: String,
+    },
+    /// A file of the laboratory could not be used.
+    #[error("{}: {source}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A file of the laboratory does not hold what it should.
+    #[error("{}: {problem}", path.display())]
+    Content {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        problem: String,
+    },
+    /// Something did not happen in time.
+    #[error("{what}: not within {after:?}")]
+    DeadlineExceeded {
+        /// What was waited for.
+        what: String,
+        /// For how long.
+        after: std::time::Duration,
+    },
+}

@@ -1,0 +1,12 @@
+//! A data centre of Open vSwitch hosts in network namespaces of one Linux machine.
+//!
+//! [`Layout`] says what it is made of and how everything is called; it touches nothing. All else of this crate
+//! makes, uses and removes what a layout names, and needs root.
+
+mod error;
+mod layout;
+pub mod namespace;
+pub mod system;
+
+pub use error::LabError;
+pub use layout::{HostNumber, LabName, Layout, Link, Shape, VmNumber};
