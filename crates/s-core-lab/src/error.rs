@@ -3,6 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
+use crate::LabName;
+
 /// Something of the laboratory could not be made, asked or removed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -15,6 +17,17 @@ pub enum LabError {
         /// What is wrong, and what would do.
         problem: String,
     },
+    /// A laboratory of this name exists, or remains of one.
+    #[error("laboratory {0} exists already: take it down first, or choose another name")]
+    Exists(LabName),
+    /// There is no laboratory of this name.
+    #[error("there is no laboratory {0}")]
+    Unknown(LabName),
+    /// Another process makes or removes this laboratory right now.
+    #[error(
+        "laboratory {0} is being made or removed by another process: try again when it is done"
+    )]
+    Busy(LabName),
     /// The machine lacks something.
     #[error("{0}")]
     Missing(String),

@@ -19,6 +19,8 @@ const MOST_VMS: u32 = 10_000;
 const MOST_FAN_OUT: u16 = 64;
 /// The most levels of links above the racks.
 const MOST_LEVELS: usize = 4;
+/// The directory with those of all laboratories.
+pub(crate) const ALL_LABS: &str = "/run/s-core-lab";
 /// VMs per third octet of their addresses.
 const VMS_PER_OCTET: u32 = 250;
 
@@ -31,6 +33,16 @@ impl LabName {
     /// The name.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// What all namespaces of the laboratory begin with, and those of no other.
+    pub fn prefix(&self) -> String {
+        format!("score-{self}-")
+    }
+
+    /// The directory that holds all files of the laboratory.
+    pub fn directory(&self) -> PathBuf {
+        PathBuf::from(ALL_LABS).join(self.as_str())
     }
 }
 
@@ -218,12 +230,12 @@ impl Layout {
 
     /// What all namespaces of the laboratory begin with.
     pub fn prefix(&self) -> String {
-        format!("score-{}-", self.name)
+        self.name.prefix()
     }
 
     /// The directory that holds all files of the laboratory.
     pub fn directory(&self) -> PathBuf {
-        PathBuf::from("/run/s-core-lab").join(self.name.as_str())
+        self.name.directory()
     }
 
     /// All hosts.
@@ -265,6 +277,11 @@ impl Layout {
     /// The name of every host's link to its rack's switch, a port of the bridge.
     pub const fn uplink(&self) -> &'static str {
         "up0"
+    }
+
+    /// The name of every host's interface on the management network.
+    pub(crate) const fn management_port(&self) -> &'static str {
+        "mgmt0"
     }
 
     /// The host's end of a VM's interface, a port of the bridge of the host that it runs on.

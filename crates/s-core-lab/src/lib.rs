@@ -3,10 +3,27 @@
 //! [`Layout`] says what it is made of and how everything is called; it touches nothing. All else of this crate
 //! makes, uses and removes what a layout names, and needs root.
 
+mod counters;
+mod down;
 mod error;
+mod faults;
+mod inventory;
 mod layout;
 pub mod namespace;
+mod prerequisites;
+mod process;
+mod record;
+mod status;
+mod switch;
 pub mod system;
+mod up;
 
+pub use counters::{LinkCounters, link_counters};
+pub use down::{Removed, down};
 pub use error::LabError;
+pub use faults::{Cable, cut, hang_switch, kill_host, mend, restart_switch, resume_switch};
 pub use layout::{HostNumber, LabName, Layout, Link, Shape, VmNumber};
+pub use prerequisites::prerequisites;
+pub use record::load;
+pub use status::{DaemonState, HostStatus, LinkStatus, Status, status};
+pub use up::up;

@@ -1,11 +1,14 @@
 //! Network namespaces.
 
-use std::fs::File;
+use std::fs::{self, File};
+use std::io;
 use std::os::fd::AsFd as _;
 use std::path::PathBuf;
 use std::process::Command;
 use std::thread::{self, JoinHandle};
 
+use rustix::io::Errno;
+use rustix::mount::{UnmountFlags, unmount};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use crate::error::LabError;
@@ -56,4 +59,53 @@ pub fn command(namespace: &str, program: &str) -> Command {
     let mut command = Command::new("ip");
     command.args(["netns", "exec", namespace, program]);
     command
+}
+
+/// The names of all network namespaces that begin so, sorted.
+///
+/// # Errors
+///
+/// [`LabError::File`] if the directory that holds them cannot be read.
+pub fn with_prefix(prefix: &str) -> Result<Vec<String>, LabError> {
+    let directory = path("");
+    let error = |source| LabError::File {
+        path: directory.clone(),
+        source,
+    };
+    let entries = match fs::read_dir(&directory) {
+        Ok(entries) => entries,
+        Err(missing) if missing.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(source) => return Err(error(source)),
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        let name = entry.map_err(error)?.file_name();
+        names.extend(
+            name.to_str()
+                .filter(|name| name.starts_with(prefix))
+                .map(str::to_owned),
+        );
+    }
+    names.sort();
+    Ok(names)
+}
+
+/// Takes the name from a namespace, which ends it unless processes still use it. Also removes what is left of a namespace
+/// whose making was interrupted.
+///
+/// # Errors
+///
+/// [`LabError::File`] if the name remains.
+pub(crate) fn remove(namespace: &str) -> Result<(), LabError> {
+    let path = path(namespace);
+    // A name that nothing is mounted on is an ordinary file.
+    let unmounted = match unmount(&path, UnmountFlags::DETACH) {
+        Err(Errno::INVAL | Errno::NOENT) | Ok(()) => Ok(()),
+        Err(errno) => Err(errno.into()),
+    };
+    let removed = unmounted.and_then(|()| match fs::remove_file(&path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        done => done,
+    });
+    removed.map_err(|source| LabError::File { path, source })
 }

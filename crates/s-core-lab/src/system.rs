@@ -63,9 +63,21 @@ pub fn run_with_input(command: &mut Command, input: &str) -> Result<String, LabE
 ///
 /// As [`run`].
 pub fn ip_batch(namespace: &str, lines: &[String]) -> Result<(), LabError> {
-    let mut command = Command::new("ip");
-    command.args(["-n", namespace, "-batch", "-"]);
-    run_with_input(&mut command, &lines.join("\n")).map(drop)
+    batch(Command::new("ip").args(["-n", namespace]), lines)
+}
+
+/// Runs many `tc` commands in one process; the first that fails ends it.
+///
+/// # Errors
+///
+/// As [`run`].
+pub fn tc_batch(namespace: &str, lines: &[String]) -> Result<(), LabError> {
+    batch(Command::new("tc").args(["-n", namespace]), lines)
+}
+
+/// Runs many commands of `ip` or `tc` in one process; the first that fails ends it.
+pub(crate) fn batch(program: &mut Command, lines: &[String]) -> Result<(), LabError> {
+    run_with_input(program.args(["-batch", "-"]), &lines.join("\n")).map(drop)
 }
 
 fn command_line(command: &Command) -> String {

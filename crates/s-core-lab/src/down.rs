@@ -1,0 +1,71 @@
+//! Removes a laboratory, or what is left of one.
+
+use std::fmt;
+
+use crate::error::LabError;
+use crate::layout::LabName;
+use crate::prerequisites::privilege;
+use crate::process::{self, Members};
+use crate::record::Claim;
+use crate::{namespace, record};
+
+/// What [`down`] has removed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Removed {
+    /// Processes that used one of the namespaces, the switches' daemons and all others.
+    pub processes: usize,
+    /// Network namespaces.
+    pub namespaces: usize,
+    /// Whether there was a directory with files.
+    pub directory: bool,
+}
+
+impl fmt::Display for Removed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if *self == Self::default() {
+            return f.write_str("nothing, for nothing was there");
+        }
+        let Self {
+            processes,
+            namespaces,
+            directory,
+        } = self;
+        let files = if *directory { "its files" } else { "no files" };
+        write!(
+            f,
+            "{processes} processes, {namespaces} namespaces and {files}"
+        )
+    }
+}
+
+/// Removes all that bears the name of a laboratory: processes that use its namespaces (SIGTERM, then SIGKILL; never
+/// this process), the namespaces with all that is in them, the directory with all files. It needs no layout, so it does
+/// so also for a laboratory that was never finished. Where nothing is, it does nothing.
+///
+/// # Errors
+///
+/// [`LabError::Missing`] without root; [`LabError::Busy`] while another process makes or removes the laboratory; any
+/// other if something remains, after all else was removed.
+pub fn down(name: &LabName) -> Result<Removed, LabError> {
+    privilege()?;
+    let _claim = Claim::of(name)?;
+    remove(name)
+}
+
+pub(crate) fn remove(name: &LabName) -> Result<Removed, LabError> {
+    let prefix = name.prefix();
+    // Where something fails, what comes after is removed all the same.
+    let processes = Members::new(|name: &str| name.starts_with(&prefix))
+        .and_then(|members| process::end(|| members.all()));
+    let mut removed = Removed::default();
+    let mut namespaces = Ok(());
+    for name in namespace::with_prefix(&prefix)? {
+        match namespace::remove(&name) {
+            Ok(()) => removed.namespaces += 1,
+            Err(error) => namespaces = Err(error),
+        }
+    }
+    removed.directory = record::remove(name)?;
+    removed.processes = processes?;
+    namespaces.map(|()| removed)
+}

@@ -1,0 +1,38 @@
+//! `lab`: a data centre of Open vSwitch hosts on this machine.
+
+mod args;
+mod status;
+
+use std::process::ExitCode;
+use std::time::Instant;
+
+use clap::Parser;
+use s_core_examples::cli::{count, print};
+use s_core_examples::{Failure, run};
+use s_core_lab::Layout;
+
+use args::{Cli, Command};
+
+fn main() -> ExitCode {
+    run(|| {
+        let Cli { command, name } = Cli::parse();
+        match command {
+            Command::Up(shape) => up(&Layout::new(name, shape.into()).map_err(Failure::usage)?),
+            Command::Down => print(&format!("removed {}\n", s_core_lab::down(&name)?)),
+            Command::Status(args) => status::status(&name, args),
+        }
+    })
+}
+
+fn up(layout: &Layout) -> Result<(), Failure> {
+    let begun = Instant::now();
+    s_core_lab::up(layout)?;
+    let [hosts, vms] = [layout.hosts().count(), layout.vms().count()].map(|n| n as u64);
+    print(&format!(
+        "{} with {} is up after {:.1} s. To remove it: lab down --name {}\n",
+        count(hosts, "host"),
+        count(vms, "VM"),
+        begun.elapsed().as_secs_f64(),
+        layout.name()
+    ))
+}
