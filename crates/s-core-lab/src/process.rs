@@ -161,10 +161,14 @@ fn identity(namespace: &Path) -> Option<Identity> {
 ///
 /// [`LabError::DeadlineExceeded`] names those that are left.
 pub(crate) fn end(find: impl Fn() -> Vec<Process>) -> Result<usize, LabError> {
+    end_within(PATIENCE, find)
+}
+
+fn end_within(patience: Duration, find: impl Fn() -> Vec<Process>) -> Result<usize, LabError> {
     let mut ended = BTreeSet::new();
     let mut left = Vec::new();
     for signals in [&[Signal::TERM, Signal::CONT][..], &[Signal::KILL]] {
-        left = end_with(&find, signals, &mut ended);
+        left = signal_all(&find, signals, patience, &mut ended);
         if left.is_empty() {
             return Ok(ended.len());
         }
@@ -175,13 +179,13 @@ pub(crate) fn end(find: impl Fn() -> Vec<Process>) -> Result<usize, LabError> {
         .collect();
     Err(LabError::DeadlineExceeded {
         what: format!("the end of {}", left.join(", ")),
-        after: 2 * PATIENCE,
+        after: 2 * patience,
     })
 }
 
 /// Kills processes at once, as a crash does.
 pub(crate) fn kill(find: impl Fn() -> Vec<Process>) -> Result<(), LabError> {
-    let left = end_with(&find, &[Signal::KILL], &mut BTreeSet::new());
+    let left = signal_all(&find, &[Signal::KILL], PATIENCE, &mut BTreeSet::new());
     if left.is_empty() {
         return Ok(());
     }
@@ -192,12 +196,13 @@ pub(crate) fn kill(find: impl Fn() -> Vec<Process>) -> Result<(), LabError> {
 }
 
 /// Sends each process that `find` finds these signals once, until it finds none or patience ends; those that are left.
-fn end_with(
+fn signal_all(
     find: &impl Fn() -> Vec<Process>,
     signals: &[Signal],
+    patience: Duration,
     ended: &mut BTreeSet<i32>,
 ) -> Vec<Process> {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + patience;
     let mut signalled: BTreeMap<i32, Process> = BTreeMap::new();
     loop {
         let found = find();
@@ -257,8 +262,9 @@ mod tests {
         let found = || Process::open(pid).into_iter().collect::<Vec<_>>();
         assert_eq!(found().len(), 1);
         let begun = Instant::now();
-        assert_eq!(end(found).unwrap(), 1);
-        assert!(begun.elapsed() >= PATIENCE);
+        let patience = Duration::from_millis(200);
+        assert_eq!(end_within(patience, found).unwrap(), 1);
+        assert!(begun.elapsed() >= patience);
         assert!(Process::open(pid).is_none());
         child.wait().unwrap();
     }

@@ -80,13 +80,13 @@ pub(crate) fn start_database(layout: &Layout, host: HostNumber) -> Result<(), La
     Daemon::Database.start(layout, host, &[file, remote])
 }
 
-/// Starts the switch, waits until it has attached all interfaces that the database names, and gives the bridge, which
-/// it has made anew, its address.
+/// Starts the switch, waits until it has attached all interfaces that the database names, and sees to
+/// it that the bridge has its address.
 pub(crate) fn start(layout: &Layout, host: HostNumber) -> Result<(), LabError> {
     Daemon::Switch.start(layout, host, &[remote(layout, host)])?;
     let (bridge, address) = (layout.bridge(), layout.fabric_address(host));
     let lines = [
-        format!("addr add {address}/16 dev {bridge}"),
+        format!("addr replace {address}/16 dev {bridge}"),
         format!("link set {bridge} up"),
     ];
     system::ip_batch(&layout.host_namespace(host), &lines)?;
