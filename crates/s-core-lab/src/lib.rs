@@ -7,6 +7,7 @@ mod error;
 mod layout;
 pub mod namespace;
 pub mod system;
+pub mod traffic;
 
 pub use error::LabError;
 pub use layout::{HostNumber, LabName, Layout, Link, Shape, VmNumber};
