@@ -16,6 +16,7 @@ mod record;
 mod status;
 mod switch;
 pub mod system;
+pub mod traffic;
 mod up;
 
 pub use counters::{LinkCounters, link_counters};

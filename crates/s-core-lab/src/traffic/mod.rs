@@ -1,0 +1,32 @@
+//! Traffic between the VMs of a laboratory, its true amount, and what the VMs feel of migrations.
+//!
+//! [`Traffic`] sends: one process for all VMs, a thread per VM in the VM's network. A [`PairTraffic`] says how much two VMs
+//! exchange and in which [`Mix`] of large TCP flows, short ones and UDP, with the sizes of thesis 5.1.1 ([`FlowSizes`];
+//! large flows are smaller by [`LARGE_FLOW_DIVISOR`]). Pairs come from a snapshot, or from communicating [`Groups`].
+//!
+//! [`Truth`] tells what was really sent: [`Payload`] is what programs gave to their kernels, [`Frames`] what
+//! these kernels sent, headers, acknowledgements and retransmissions included. Flow sources are measured against the latter.
+//!
+//! [`Probes`] measure round-trip times and losses between VMs, [`Throughput`] what pairs send and receive over time.
+
+mod connection;
+mod counts;
+mod endpoint;
+mod error;
+mod mix;
+mod pace;
+mod receiver;
+mod run;
+mod sizes;
+mod source;
+mod truth;
+mod wire;
+mod worker;
+
+pub use counts::Payload;
+pub use endpoint::{Endpoint, Network};
+pub use error::TrafficError;
+pub use mix::{Mix, PairTraffic};
+pub use run::{TRAFFIC_PORT, Traffic, TrafficSettings};
+pub use sizes::{FlowSizes, LARGE_FLOW_DIVISOR};
+pub use truth::{Frames, Reading, Truth};
