@@ -7,7 +7,7 @@
 //! [`Truth`] tells what was really sent: [`Payload`] is what programs gave to their kernels, [`Frames`] what
 //! these kernels sent, headers, acknowledgements and retransmissions included. Flow sources are measured against the latter.
 //!
-//! [`Probes`] measure round-trip times and losses between VMs, [`Throughput`] what pairs send and receive over time.
+//! [`Probes`] measure round-trip times and losses between VMs, [`Sampler`] what pairs send and receive over time.
 
 mod connection;
 mod counts;
@@ -15,10 +15,12 @@ mod endpoint;
 mod error;
 mod mix;
 mod pace;
+mod probe;
 mod receiver;
 mod run;
 mod sizes;
 mod source;
+mod throughput;
 mod truth;
 mod wire;
 mod worker;
@@ -27,6 +29,8 @@ pub use counts::Payload;
 pub use endpoint::{Endpoint, Network};
 pub use error::TrafficError;
 pub use mix::{Mix, PairTraffic};
+pub use probe::{ECHO_PORT, Probe, ProbeSeries, ProbeSettings, Probes};
 pub use run::{TRAFFIC_PORT, Traffic, TrafficSettings};
 pub use sizes::{FlowSizes, LARGE_FLOW_DIVISOR};
+pub use throughput::{Sampler, Throughput, ThroughputSeries};
 pub use truth::{Frames, Reading, Truth};

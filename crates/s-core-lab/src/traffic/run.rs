@@ -198,7 +198,8 @@ impl Drop for Traffic {
     }
 }
 
-fn bounded(what: &'static str, count: usize, most: usize) -> Result<(), TrafficError> {
+/// Refuses more than there may be.
+pub(super) fn bounded(what: &'static str, count: usize, most: usize) -> Result<(), TrafficError> {
     if count <= most {
         return Ok(());
     }

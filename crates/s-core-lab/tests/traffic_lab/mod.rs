@@ -51,7 +51,8 @@ impl Bridge {
             &fabric,
             "sysctl -qw net.ipv6.conf.all.disable_ipv6=1 net.ipv6.conf.default.disable_ipv6=1",
         );
-        let mut lines = vec!["link add br0 type bridge".into(), "link set br0 up".into()];
+        // A bridge that snoops would send reports of its own.
+        let mut lines = vec!["link add br0 type bridge mcast_snooping 0".into(), "link set br0 up".into()];
         for vm in layout.vms() {
             let (vif, name) = (layout.vif(vm), layout.vm_namespace(vm));
             ip(&["netns", "add", &name]);

@@ -1,13 +1,4 @@
 //! The true traffic: frames as the sending VMs' own kernels count them.
-//!
-//! In the network of each VM an nft table counts what it sends, by destination, where packets leave the IP layer. A
-//! [`Reading`] has packets and bytes of frames (with the Ethernet header, without the check sequence) per ordered pair.
-//! TCP hands several segments at once to IP and leaves it to the interface to part them, whatever `ethtool` says; then a
-//! packet counted is no frame. So the VM's interface is set to take one segment at a time (`gso_max_segs 1`): it holds for
-//! connections that are made from then on. Retransmissions count: they are sent.
-//!
-//! Reading asks the kernel over a netlink socket per VM that is opened once: no program is run, and 256 VMs
-//! take milliseconds.
 
 mod netlink;
 mod reading;
@@ -35,6 +26,15 @@ const MOST_SEGMENTS: u32 = 65_535;
 const THREADS: usize = 4;
 
 /// Counters of what VMs send.
+///
+/// In the network of each VM an nft table counts what it sends, by destination, where packets leave the IP layer. A
+/// [`Reading`] has packets and bytes of frames (with the Ethernet header, without the check sequence) per ordered pair.
+/// TCP hands several segments at once to IP and leaves it to the interface to part them, whatever `ethtool` says; then a
+/// packet counted is no frame. So the VM's interface is set to take one segment at a time (`gso_max_segs 1`): it holds for
+/// connections that are made from then on. Retransmissions count: they are sent.
+///
+/// Reading asks the kernel over a netlink socket per VM that is opened once: no program is run, and 256 VMs
+/// take milliseconds.
 #[derive(Debug)]
 pub struct Truth {
     readers: Vec<(Endpoint, SetReader)>,
@@ -42,7 +42,7 @@ pub struct Truth {
 
 impl Truth {
     /// Makes the counters of these VMs where they are not there yet, and opens them. Counters that are there go on
-    /// from where they are. Before traffic begins: see the [module](super).
+    /// from where they are. Open it before traffic begins.
     ///
     /// # Errors
     ///
