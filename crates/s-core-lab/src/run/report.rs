@@ -1,0 +1,244 @@
+//! A run as a page with figures.
+
+use std::time::Duration;
+
+use s_core_sim::report::{
+    Axis, BarChart, Bars, Block, Cell, Chart, Course as Shape, Document, Figure, Line, LineChart,
+    Panel, Reference, Section, Table,
+};
+
+use super::course::{Course, Migration};
+use crate::hypervisor::{Ended, MigrationReport};
+use crate::traffic::{ProbeSeries, ThroughputSeries};
+
+/// How long before and after a migration its VM is looked at.
+const AROUND: Duration = Duration::from_secs(5);
+
+impl Course {
+    /// What came of the run, for people: cost over time, load of the links by their own counters, every migration with what
+    /// the VMs felt of it, and how much the agents said to each other.
+    pub fn document(&self, facts: Vec<(String, String)>) -> Document {
+        let sections = vec![self.cost(), self.links(), self.moves(), self.control()];
+        let warning = (!self.settled).then(|| {
+            "The run was ended before the cost had settled; all of this is as far as it got.".into()
+        });
+        Document::new("S-CORE in a laboratory", sections)
+            .with_facts(facts)
+            .with_warning(warning)
+    }
+
+    fn cost(&self) -> Section {
+        let percent = |cost: f64| 100.0 * cost / self.initial_cost.max(f64::MIN_POSITIVE);
+        let points = (self.samples.iter())
+            .map(|sample| (sample.at.as_secs_f64(), percent(sample.cost)))
+            .collect();
+        let chart = LineChart {
+            x: Axis::linear("seconds"),
+            y: Axis::linear("cost, % of the beginning"),
+            series: vec![Line {
+                name: "cost".into(),
+                points,
+                course: Shape::Step,
+            }],
+            references: vec![Reference {
+                label: "as planned".into(),
+                value: percent(self.planned_cost),
+            }],
+        };
+        let mut table = Table::new(["placement", "cost", "of the beginning", "migrations"]);
+        for (name, cost, migrations) in [
+            ("before", self.initial_cost, 0),
+            ("settled", self.final_cost, self.migrations.len()),
+            ("as planned", self.planned_cost, self.planned_migrations),
+        ] {
+            table.push([
+                Cell::text(name),
+                Cell::rounded(cost),
+                Cell::percent(cost / self.initial_cost.max(f64::MIN_POSITIVE)),
+                Cell::count(migrations as u64),
+            ]);
+        }
+        let began = self.agents_from.as_secs_f64();
+        Section {
+            title: "Cost".into(),
+            blocks: vec![
+                Block::Table(
+                    "Eq. 3.1 of the same true rates, those of the whole run, in bytes per second times link weight. \"As \
+                     planned\" is what the simulation of the same policy makes of them."
+                        .into(),
+                    table,
+                ),
+                figure(
+                    "cost",
+                    "Cost over time",
+                    format!(
+                        "Of what the sending VMs' kernels counted in the last window. The agents ran from {began:.0} s on; \
+                         what a migration itself sends is no VM's traffic and not in it."
+                    ),
+                    Chart::Lines(chart),
+                ),
+            ],
+        }
+    }
+
+    fn links(&self) -> Section {
+        let levels = 1..=self.layout.levels();
+        let bars = |(name, loads): (&str, &super::LinkLoads)| Bars {
+            name: name.into(),
+            values: levels.clone().map(|level| loads.level(level) / 1e6).collect(),
+        };
+        let chart = BarChart {
+            x_label: "level of the links".into(),
+            groups: levels.clone().map(|level| level.to_string()).collect(),
+            y_label: "MB/s".into(),
+            series: ["before", "settled"].into_iter().zip(&self.loads).map(bars).collect(),
+        };
+        Section {
+            title: "Links".into(),
+            blocks: vec![figure(
+                "links",
+                "Load per level of links",
+                "By the links' own counters, both directions together, before the agents ran and after the cost had settled; \
+                 1 are the racks' upward links."
+                    .into(),
+                Chart::Bars(chart),
+            )],
+        }
+    }
+
+    fn moves(&self) -> Section {
+        let mut table = Table::new([
+            "VM", "from", "to", "at s", "took s", "MiB sent", "still ms", "RTT ms before", "during",
+            "after", "longest gap ms", "MB/s before", "during", "after",
+        ]);
+        for migration in &self.migrations {
+            table.push(self.row(migration));
+        }
+        let failed = match self.failed {
+            0 => String::new(),
+            failed => format!(" {failed} more did not succeed; migrations.csv does not have them."),
+        };
+        Section {
+            title: "Migrations".into(),
+            blocks: vec![Block::Table(
+                format!(
+                    "Every migration. \"Still\": how long the VM stood still, as the hypervisor measured it. Round-trip times (the \
+                     median), the longest time without an answer, and throughput (both directions) are of the probed pair that the VM \
+                     is of, five seconds before, while it migrated, and five seconds after; pairs without probes have none.{failed}"
+                ),
+                table,
+            )],
+        }
+    }
+
+    fn row(&self, migration: &Migration) -> Vec<Cell> {
+        let report = self.report_of(migration);
+        let of_vm = |from, to| [from, to].contains(&migration.vm);
+        let probes = self.probes.iter().find(|of| of_vm(of.from, of.to));
+        let throughput: Vec<_> = (self.throughput.iter()).filter(|of| of_vm(of.from, of.to)).collect();
+        let (began, ended) = (migration.began, migration.ended);
+        let spans = [
+            (began.saturating_sub(AROUND), began),
+            (began, ended),
+            (ended, ended + AROUND),
+        ];
+        let mut row = vec![
+            Cell::text(migration.vm.to_string()),
+            Cell::text(migration.source.to_string()),
+            Cell::text(migration.target.to_string()),
+            tenths(began.as_secs_f64()),
+            tenths((ended - began).as_secs_f64()),
+            number(report.map(|report| report.bytes as f64 / f64::from(1 << 20))),
+            number(report.map(|report| 1e3 * report.downtime_seconds)),
+        ];
+        let round_trip = |(from, to)| {
+            let median = probes.and_then(|probes| part(probes, from, to).quantile(0.5));
+            number(median.map(|median| 1e3 * median.as_secs_f64()))
+        };
+        row.extend(spans.map(round_trip));
+        let gap = probes.map(|probes| part(probes, spans[0].0, spans[2].1).longest_gap());
+        row.push(number(gap.map(|gap| 1e3 * gap.as_secs_f64())));
+        row.extend(spans.map(|span| number(mean(&throughput, span).map(|rate| rate / 1e6))));
+        row
+    }
+
+    /// What the hypervisor says of a migration.
+    fn report_of(&self, migration: &Migration) -> Option<&MigrationReport> {
+        let vm = self.layout.vm_of(migration.vm)?;
+        let target = self.layout.host_of(migration.target)?;
+        let mut reports = self.reports.iter();
+        reports.find(|report| {
+            let same = report.vm == vm && report.target == target;
+            same && report.ended == Ended::Moved
+        })
+    }
+
+    fn control(&self) -> Section {
+        let mut table = Table::new(["round", "ended s", "migrations", "bytes"]);
+        let bytes = self.control_bytes_per_round();
+        for (round, bytes) in self.rounds.iter().skip(1).zip(bytes) {
+            table.push([
+                Cell::count(round.number.into()),
+                tenths(round.at.as_secs_f64()),
+                Cell::count(round.migrations.into()),
+                Cell::count(bytes),
+            ]);
+        }
+        Section {
+            title: "Control traffic".into(),
+            blocks: vec![Block::Table(
+                "IP packets of the agents, of all hosts together, from the end of the round before. Migrations are not in it.".into(),
+                table,
+            )],
+        }
+    }
+}
+
+fn figure(name: &str, title: &str, caption: String, chart: Chart) -> Block {
+    let figure = Figure {
+        name: name.into(),
+        title: title.into(),
+        description: caption.clone(),
+        palette: Vec::new(),
+        columns: 1,
+        panels: vec![Panel {
+            title: String::new(),
+            chart,
+        }],
+    };
+    Block::Figure(caption, figure)
+}
+
+fn tenths(value: f64) -> Cell {
+    Cell::Number(value, format!("{value:.1}"))
+}
+
+fn number(value: Option<f64>) -> Cell {
+    value.map_or(Cell::Missing, tenths)
+}
+
+/// The probes that were sent in a time.
+fn part(series: &ProbeSeries, from: Duration, to: Duration) -> ProbeSeries {
+    let probes = series.probes.iter();
+    ProbeSeries {
+        from: series.from,
+        to: series.to,
+        probes: probes.filter(|probe| (from..to).contains(&probe.sent)).copied().collect(),
+    }
+}
+
+/// What was received in a time, in bytes per second, of all series together.
+fn mean(series: &[&ThroughputSeries], (from, to): (Duration, Duration)) -> Option<f64> {
+    let mut sum = None;
+    for series in series {
+        let within: Vec<_> = (series.throughput())
+            .filter(|sample| (from..to).contains(&sample.at))
+            .map(|sample| sample.received.bytes_per_second())
+            .collect();
+        if !within.is_empty() {
+            let mean = within.iter().sum::<f64>() / within.len() as f64;
+            sum = Some(sum.unwrap_or(0.0) + mean);
+        }
+    }
+    sum
+}

@@ -1,0 +1,66 @@
+//! What the process of an agent does.
+
+use std::io::{Read as _, Write as _};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::time::Duration;
+
+use s_core_agent::{Agent, ConfigFile, Observer, on_termination};
+use s_core_sim::snapshot::read_locations;
+
+use super::error::RunError;
+use super::said::Said;
+use crate::hypervisor::{LabHypervisor, MigrationSettings};
+use crate::layout::{HostNumber, Layout};
+
+/// How often to look whether the agent has ended by itself.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// Runs the agent of a host of a laboratory, in whose network this process is, until SIGTERM, SIGINT or the end of its
+/// standard input. What happens it says on standard output, a line of JSON per [`Said`].
+///
+/// # Errors
+///
+/// [`RunError`] if its configuration does not do, or it cannot start.
+pub fn serve(layout: &Layout, host: HostNumber, configuration: &Path) -> Result<(), RunError> {
+    let file = ConfigFile::read(configuration)?;
+    let locations = read_locations(file.servers_file())?;
+    let mut config = file.agent_config(locations)?;
+    config.observer = Some(Observer::new(|_, event| {
+        if let Some(said) = Said::of(event) {
+            say(&said);
+        }
+    }));
+    let hypervisor = LabHypervisor::start(layout, host, MigrationSettings::default(), Arc::new(()))?;
+    let (told, ends) = channel();
+    let parent = told.clone();
+    on_termination(move |count| {
+        if count > 1 {
+            std::process::exit(1);
+        }
+        // It fails only when the agent has ended.
+        let _ = told.send(());
+    })?;
+    std::thread::spawn(move || {
+        // Whoever started this process keeps the other end.
+        let _ = std::io::stdin().read_to_end(&mut Vec::new());
+        let _ = parent.send(());
+    });
+    let agent = Agent::start(config, Arc::new(hypervisor), file.flow_source())?;
+    say(&Said::Ready);
+    while !agent.is_finished() {
+        if ends.recv_timeout(LOOK) != Err(RecvTimeoutError::Timeout) {
+            agent.shutdown();
+            break;
+        }
+    }
+    Ok(agent.join()?)
+}
+
+fn say(said: &Said) {
+    let line = serde_json::to_string(said).expect("what is said has no keys but strings");
+    let mut output = std::io::stdout().lock();
+    // Nobody may be listening any more; then the end of standard input ends this process.
+    let _ = writeln!(output, "{line}").and_then(|()| output.flush());
+}
