@@ -4,9 +4,11 @@
 //! makes, uses and removes what a layout names, and needs root.
 
 mod error;
+pub mod hypervisor;
 mod layout;
 pub mod namespace;
 pub mod system;
 
 pub use error::LabError;
+pub use hypervisor::LabHypervisor;
 pub use layout::{HostNumber, LabName, Layout, Link, Shape, VmNumber};
