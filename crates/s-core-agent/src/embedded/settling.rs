@@ -25,24 +25,38 @@ impl Settling {
                 quiet_rounds,
                 ..
             }) => {
-                let quiet = *migrations == 0 && *quiet_rounds > 0 && !self.disturbed;
-                self.quiet = if quiet { self.quiet + 1 } else { 0 };
-                self.disturbed = false;
+                self.end_round(*migrations, *quiet_rounds);
             }
             Event::Node(Report::Stayed { why, .. }) => {
                 let knowing = matches!(
                     why,
                     WhyStayed::NoTraffic | WhyStayed::NoGain { .. } | WhyStayed::NoRoom { .. }
                 );
-                self.disturbed |= !knowing;
+                if !knowing {
+                    self.disturb();
+                }
             }
             Event::Node(
                 Report::PeersNotFound { .. } | Report::Skipped { .. } | Report::Superseded { .. },
             )
-            | Event::MarkNotStored { .. } => self.disturbed = true,
+            | Event::MarkNotStored { .. } => self.disturb(),
             Event::Node(_) | Event::NotMoved { .. } => {}
         }
         self.quiet >= QUIET_ROUNDS
+    }
+
+    /// A round has ended, with so many migrations, as the so many-th quiet one in a row as its token counts them; says
+    /// whether the cost has settled. For events that come from another process.
+    pub fn end_round(&mut self, migrations: u32, quiet_rounds: u16) -> bool {
+        let quiet = migrations == 0 && quiet_rounds > 0 && !self.disturbed;
+        self.quiet = if quiet { self.quiet + 1 } else { 0 };
+        self.disturbed = false;
+        self.quiet >= QUIET_ROUNDS
+    }
+
+    /// A decision of this round was made without knowing everything.
+    pub fn disturb(&mut self) {
+        self.disturbed = true;
     }
 }
 

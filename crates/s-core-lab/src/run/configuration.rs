@@ -192,7 +192,6 @@ mod tests {
             fs::write(&path, agent_toml(&layout, &settings, HostNumber(2))).unwrap();
             let file = ConfigFile::read(&path).unwrap();
             assert_eq!(file.server, layout.server(HostNumber(2)));
-            assert_eq!(file.flows.bridge.unwrap().to_string(), "br0");
         }
     }
 }

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use s_core_model::{Capacity, MigrationCost, Placement, ServerId, VmId};
-use s_core_proto::TargetChoice;
 use s_core_sim::snapshot::{
     ServerEntry, Settings, Snapshot, SnapshotError, TrafficEntry, VmEntry,
 };
@@ -79,8 +78,8 @@ pub fn cost(
 pub fn planned(snapshot: &Snapshot, settings: &AgentSettings) -> Result<Outcome, RunError> {
     let policy = settings.policy.build();
     let rules = Rules {
-        target_choice: TargetChoice::FirstFit,
         migration_cost: snapshot.migration_cost(),
+        ..Rules::default()
     };
     let (model, traffic) = (snapshot.cost_model(), snapshot.traffic());
     let allocation = snapshot.allocation().clone();

@@ -15,7 +15,7 @@ mod serve;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use s_core_agent::DEFAULT_PORT;
 use s_core_agent::embedded::Settling;
@@ -29,6 +29,7 @@ pub use error::RunError;
 pub use said::Said;
 pub use serve::serve;
 
+use crate::hypervisor::reports_since;
 use crate::layout::Layout;
 use crate::link_counters;
 use crate::traffic::{
@@ -89,11 +90,11 @@ pub fn run(
     let control = ControlTraffic::open(layout, DEFAULT_PORT)?;
     let homes = homes_now(layout)?;
     let traffic = Traffic::start(&endpoints, &settings.pairs, settings.traffic.clone())?;
-    let begin = Instant::now();
+    let (begin, began) = (Instant::now(), SystemTime::now());
     let probed = probed(&settings.pairs);
-    let probes = ProbeSettings::from(begin);
-    let probes = Probes::start(&endpoints, &probed, probes)?;
-    let sampler = Sampler::start(&traffic, &probed, begin, THROUGHPUT)?;
+    let probes = Probes::start(&ends(&endpoints, &probed), ProbeSettings::from(begin))?;
+    let both_ways: Vec<_> = (probed.iter()).flat_map(|&(a, b)| [(a, b), (b, a)]).collect();
+    let sampler = Sampler::start(&traffic, &both_ways, THROUGHPUT, begin)?;
     let mut following = Following {
         layout,
         settings,
@@ -113,14 +114,26 @@ pub fn run(
     following.follow(&cluster, watcher, stop)?;
     following.rest(watcher, stop)?;
     cluster.stop()?;
+    let reports = reports_since(layout, began)?;
     let series = probes.stop()?;
     let throughput = sampler.stop();
     traffic.stop()?;
     let mut course = following.finish()?;
+    course.reports = reports;
     course.probes = series;
     course.throughput = throughput;
     check_homes(layout, &course.homes)?;
     Ok(course)
+}
+
+/// The endpoints of pairs.
+fn ends(endpoints: &[Endpoint], pairs: &[(VmId, VmId)]) -> Vec<(Endpoint, Endpoint)> {
+    let endpoint = |vm: VmId| {
+        let mut all = endpoints.iter();
+        all.find(|endpoint| endpoint.address == vm.addr()).cloned()
+    };
+    let pairs = pairs.iter();
+    pairs.filter_map(|(a, b)| endpoint(*a).zip(endpoint(*b))).collect()
 }
 
 /// Pairs that are probed: each VM with the one that it exchanges most with, as far as it is not probed from there.

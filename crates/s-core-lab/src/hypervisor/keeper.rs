@@ -1,0 +1,107 @@
+//! The thread of a host that takes connections and VMs in.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+use super::arrival;
+use super::host::Host;
+use super::places::Place;
+
+/// How often to look for interfaces that nobody takes care of.
+const LOOK: Duration = Duration::from_millis(100);
+/// How long to wait before a VM is tried again that could not be connected.
+const RETRY: Duration = Duration::from_secs(1);
+/// The most VMs that are taken in, or ask for it, at the same time.
+const MOST_CONNECTIONS: usize = 32;
+
+/// Takes VMs in until the hypervisor is given up.
+pub(super) fn keep(host: &Arc<Host>, door: &TcpListener) {
+    let mut next_look = Instant::now();
+    while !host.ends.load(Ordering::Relaxed) {
+        if Instant::now() >= next_look {
+            next_look = Instant::now() + if adopt(host) { LOOK } else { RETRY };
+        }
+        let wait = Timespec::try_from(LOOK).expect("a tenth of a second fits");
+        let mut waiting = [PollFd::new(door, PollFlags::IN)];
+        if let Err(error) = poll(&mut waiting, Some(&wait)) {
+            tracing::debug!(%error, "did not wait");
+        }
+        while let Ok((stream, from)) = door.accept() {
+            let_in(host, stream, from);
+        }
+    }
+}
+
+/// Connects the VMs whose interfaces are here though nobody takes care of them: after a restart, and when a source gave
+/// them too late. Says whether all of them are connected now.
+pub(super) fn adopt(host: &Host) -> bool {
+    let strays = match host.look() {
+        Ok((mut places, here)) => places.strays(&here),
+        Err(error) => {
+            tracing::warn!(%error, "cannot look for VMs");
+            return false;
+        }
+    };
+    if strays.is_empty() {
+        return true;
+    }
+    let step = host.settings.step;
+    let connected = host.ports.connected(step);
+    let mut all = true;
+    for vm in strays {
+        let done = match &connected {
+            Ok(connected) if connected.contains(&vm) => Ok(()),
+            Ok(_) => {
+                tracing::info!(vm = vm.0, "is here and not connected");
+                let attached = host.ports.attach(vm, step);
+                attached.map_err(|error| error.to_string())
+            }
+            Err(error) => Err(error.to_string()),
+        };
+        let mut places = host.places();
+        match done {
+            Ok(()) => places.set(vm, Place::Home),
+            Err(error) => {
+                tracing::warn!(vm = vm.0, %error, "cannot be connected yet");
+                places.forget(vm);
+                all = false;
+            }
+        }
+    }
+    all
+}
+
+/// Hears a host of the laboratory out, on a thread of its own.
+fn let_in(host: &Arc<Host>, stream: TcpStream, from: SocketAddr) {
+    let IpAddr::V4(address) = from.ip() else {
+        return;
+    };
+    if host.neighbour(address).is_none() {
+        tracing::warn!(%from, "no host of this laboratory: not heard");
+        return;
+    }
+    if host.connections.fetch_add(1, Ordering::Relaxed) >= MOST_CONNECTIONS {
+        host.connections.fetch_sub(1, Ordering::Relaxed);
+        tracing::warn!(%from, "too many VMs want to come at once");
+        return;
+    }
+    let visited = Arc::clone(host);
+    let receive = move || {
+        if let Err(error) = arrival::receive(&visited, stream) {
+            tracing::warn!(%from, %error, "a VM does not come");
+        }
+        visited.connections.fetch_sub(1, Ordering::Relaxed);
+    };
+    let name = format!("h{}-arrival", host.number.0);
+    let started: io::Result<_> = thread::Builder::new().name(name).spawn(receive);
+    if let Err(error) = started {
+        host.connections.fetch_sub(1, Ordering::Relaxed);
+        tracing::warn!(%from, %error, "no thread to take a VM in");
+    }
+}

@@ -1,0 +1,252 @@
+//! Migrations that do not succeed, and who may come in.
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Barrier};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+use s_core_backend::{Domain, Gate, Hypervisor as _, MigrationOutcome, Uuid};
+use s_core_lab::hypervisor::{Faults, Observer, Phase};
+use s_core_lab::{LabHypervisor, VmNumber, namespace};
+
+use crate::lab::{DEADLINE, FIRST, Lab, SECOND, VM, eventually};
+
+/// Admits or not, and counts.
+#[derive(Debug, Default)]
+struct Counting {
+    closed: AtomicBool,
+    asked: AtomicU32,
+    failed: AtomicU32,
+}
+
+impl Gate for Counting {
+    fn admit(&self, domain: &Domain, _deadline: Duration) -> bool {
+        assert_eq!((domain.name.as_str(), domain.macs.len()), ("vm1", 1));
+        self.asked.fetch_add(1, Ordering::Relaxed);
+        !self.closed.load(Ordering::Relaxed)
+    }
+
+    fn failed(&self, _domain: &Domain) {
+        self.failed.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+fn free(hypervisor: &LabHypervisor) -> u32 {
+    hypervisor.free_capacity(DEADLINE).unwrap().vm_slots
+}
+
+fn runs_at(hypervisor: &LabHypervisor) -> Vec<String> {
+    let domains = hypervisor.domains(DEADLINE).unwrap();
+    domains.into_iter().map(|domain| domain.name).collect()
+}
+
+/// Whatever keeps a VM from moving, it runs on where it was, and the room at the target is free again.
+#[test]
+fn a_vm_that_does_not_move_stays() {
+    let Some(lab) = Lab::new("a_vm_that_does_not_move_stays", 4) else {
+        return;
+    };
+    let [first, second] = [FIRST, SECOND].map(|host| lab.hypervisor(host));
+    let gate = Arc::new(Counting::default());
+    assert!(second.guard(gate.clone()));
+    let none = Faults::default;
+    let check = |at_source: Faults, at_target: Faults, says: &str| {
+        first.set_faults(at_source);
+        second.set_faults(at_target);
+        let outcome = lab.migrate(&first, SECOND);
+        let MigrationOutcome::StayedHere(why) = &outcome else {
+            panic!("{outcome:?}, not {says:?}");
+        };
+        assert!(why.contains(says), "{why:?}, not {says:?}");
+        lab.assert_home(FIRST, says);
+        assert!(eventually(|| free(&second) == 1), "{says}");
+        assert_eq!(free(&first), 1);
+        assert_eq!(runs_at(&first), ["vm1", "vm2"]);
+        assert_eq!(runs_at(&second), ["vm3", "vm4"]);
+        assert_eq!(second.arriving(DEADLINE).unwrap(), []);
+        let Counting { asked, failed, .. } = &*gate;
+        [asked, failed].map(|count| count.load(Ordering::Relaxed))
+    };
+    let (refuse, full) = (true, true);
+    let asked = check(none(), Faults { refuse, ..none() }, "h2: it refuses");
+    assert_eq!(asked, [0, 0]);
+    let asked = check(none(), Faults { full, ..none() }, "h2: it is full");
+    assert_eq!(asked, [0, 0]);
+    let cut_after = Some(1 << 20);
+    let cut = Faults {
+        cut_after,
+        ..none()
+    };
+    let asked = check(none(), cut, "copying its memory to h2");
+    assert_eq!(asked, [1, 1]);
+    // 4 MiB at 100 kB a second are not through within 20 s: it gives up in time.
+    let bytes_per_second = Some(200_000);
+    let late = Faults {
+        bytes_per_second,
+        ..none()
+    };
+    let began = Instant::now();
+    let asked = check(late, none(), "too late to copy");
+    assert!(began.elapsed() < DEADLINE + Duration::from_secs(3));
+    assert_eq!(asked, [2, 2]);
+    gate.closed.store(true, Ordering::Relaxed);
+    let asked = check(none(), none(), "h2: its gate does not admit the VM");
+    assert_eq!(asked, [3, 2]);
+    gate.closed.store(false, Ordering::Relaxed);
+
+    let to = |uuid, address: &str| first.migrate(uuid, address.parse().unwrap(), DEADLINE);
+    let stays = |outcome: MigrationOutcome, says: &str| {
+        assert_eq!(outcome, MigrationOutcome::StayedHere(says.into()));
+    };
+    let uuid = lab.layout.vm_uuid(VM);
+    stays(to(uuid, "10.77.0.1"), "not begun: it is here already");
+    let no_host = "not begun: no host of this laboratory has address 10.77.0.3";
+    stays(to(uuid, "10.77.0.3"), no_host);
+    let uuid = lab.layout.vm_uuid(VmNumber(3));
+    stays(to(uuid, "10.77.0.2"), "not begun: vm3 is not here");
+    let outcome = to(Uuid::new([0; 16]), "10.77.0.2");
+    let no_vm = "not begun: no VM of this laboratory has UUID 00000000-0000-0000-0000-000000000000";
+    stays(outcome, no_vm);
+
+    drop(second);
+    let outcome = lab.migrate(&first, SECOND);
+    let says = "cannot connect to 10.77.0.2:8002: Connection refused";
+    assert!(matches!(&outcome, MigrationOutcome::StayedHere(why) if why.starts_with(says)));
+    lab.assert_home(FIRST, says);
+}
+
+/// Two VMs at once, and room for one.
+#[test]
+fn the_last_slot_is_given_once() {
+    let Some(lab) = Lab::new("the_last_slot_is_given_once", 4) else {
+        return;
+    };
+    let [first, second] = [FIRST, SECOND].map(|host| lab.hypervisor(host));
+    let (first, together) = (Arc::new(first), Arc::new(Barrier::new(2)));
+    let vms = [1, 2].map(VmNumber);
+    let threads = vms.map(|vm| {
+        let (first, together) = (first.clone(), together.clone());
+        let (uuid, target) = (lab.layout.vm_uuid(vm), lab.layout.server(SECOND));
+        thread::spawn(move || {
+            together.wait();
+            first.migrate(uuid, target, DEADLINE)
+        })
+    });
+    let mut outcomes = threads.map(|thread| thread.join().unwrap());
+    outcomes.sort_by_key(|outcome| *outcome == MigrationOutcome::Moved);
+    let full = MigrationOutcome::StayedHere("h2: it is full".into());
+    assert_eq!(outcomes, [full, MigrationOutcome::Moved]);
+    assert_eq!([free(&first), free(&second)], [2, 0]);
+    assert_eq!([runs_at(&first).len(), runs_at(&second).len()], [1, 3]);
+}
+
+/// Waits a while when the source says that it has given the VM.
+#[derive(Debug)]
+struct Slow;
+
+impl Observer for Slow {
+    fn phase(&self, _vm: VmNumber, phase: Phase) {
+        if phase == Phase::ArrivingGiven {
+            thread::sleep(Duration::from_millis(1500));
+        }
+    }
+}
+
+/// A target that confirms too late has the VM all the same.
+#[test]
+fn without_a_confirmation_the_end_is_unknown() {
+    let Some(lab) = Lab::new("without_a_confirmation_the_end_is_unknown", 4) else {
+        return;
+    };
+    let first = lab.hypervisor(FIRST);
+    let second = lab.observed(SECOND, Arc::new(Slow));
+    let outcome = lab.migrate(&first, SECOND);
+    let says = "h2 has its interface and did not confirm that it runs: not in time";
+    assert_eq!(outcome, MigrationOutcome::Unknown(says.into()));
+    assert_eq!(runs_at(&first), ["vm2"]);
+    assert_eq!(second.arriving(DEADLINE).unwrap().len(), 1);
+    assert_eq!([free(&first), free(&second)], [2, 0]);
+    lab.assert_home(SECOND, "confirmed too late");
+    assert_eq!(second.arriving(DEADLINE).unwrap(), []);
+    assert_eq!(runs_at(&second), ["vm1", "vm3", "vm4"]);
+}
+
+/// A switch that hangs delays, and loses nothing.
+#[test]
+fn a_switch_that_hangs_gets_its_port_later() {
+    let Some(lab) = Lab::new("a_switch_that_hangs_gets_its_port_later", 4) else {
+        return;
+    };
+    let [first, second] = [FIRST, SECOND].map(|host| lab.hypervisor(host));
+    // At the source: the VM cannot be paused.
+    let uuid = lab.layout.vm_uuid(VM);
+    let target = lab.layout.server(SECOND);
+    let first = Arc::new(first);
+    first.set_faults(Faults {
+        bytes_per_second: Some(4 << 20),
+        ..Faults::default()
+    });
+    let migrating = {
+        let first = first.clone();
+        thread::spawn(move || first.migrate(uuid, target, DEADLINE))
+    };
+    thread::sleep(Duration::from_millis(300));
+    lab.signal_switch(FIRST, Signal::STOP);
+    let outcome = migrating.join().unwrap();
+    lab.signal_switch(FIRST, Signal::CONT);
+    let MigrationOutcome::StayedHere(why) = &outcome else {
+        panic!("{outcome:?}");
+    };
+    eprintln!("{why}");
+    lab.assert_home(FIRST, "the source's switch hung");
+    assert!(eventually(|| free(&second) == 1));
+}
+
+/// Nobody is heard who is no other host, and nothing is taken in that is no offer.
+#[test]
+fn strangers_are_not_heard() {
+    let Some(lab) = Lab::new("strangers_are_not_heard", 4) else {
+        return;
+    };
+    let second = lab.hypervisor(SECOND);
+    let door = (lab.layout.fabric_address(SECOND), 8002);
+    let answer = |namespace: String, says: Vec<u8>| {
+        let talk = move || {
+            let mut stream = TcpStream::connect(door).unwrap();
+            stream.set_read_timeout(Some(DEADLINE)).unwrap();
+            stream.write_all(&says).unwrap();
+            let mut heard = Vec::new();
+            // A connection that is cut while something is unread is reset.
+            stream.read_to_end(&mut heard).ok();
+            heard
+        };
+        let thread = namespace::spawn_in(&namespace, talk).unwrap();
+        thread.join().unwrap().unwrap()
+    };
+    let mut offer = b"S-CORE \x01\0\0\0\x01".to_vec();
+    offer.extend(lab.layout.vm_uuid(VM).octets());
+    offer.extend(lab.layout.mac(VM).octets());
+    offer.extend(4_u32.to_be_bytes());
+    let host = || lab.layout.host_namespace(FIRST);
+    let vm = lab.layout.vm_namespace(VmNumber(2));
+    assert_eq!(answer(vm, offer.clone()), Vec::<u8>::new());
+    // A memory that is not the VM's, a VM that is there, no VM at all, no offer: it is not this one.
+    let check = |at: usize, octet: u8| {
+        let mut other = offer.clone();
+        other[at] ^= octet;
+        assert_eq!(answer(host(), other), [5], "octet {at}");
+    };
+    for (at, octet) in [(37, 1), (34, 0xff), (0, 1), (11, 2), (12, 1), (33, 1)] {
+        check(at, octet);
+    }
+    assert_eq!(free(&second), 1);
+    // Admitted, and then a page that the memory does not have.
+    offer.extend([1, 0, 0, 0, 0, 0, 0, 4, 0]);
+    offer.extend([0; 4096]);
+    assert_eq!(answer(host(), offer), [1, 7]);
+    assert!(eventually(|| free(&second) == 1));
+    assert_eq!(second.arriving(DEADLINE).unwrap(), []);
+}
