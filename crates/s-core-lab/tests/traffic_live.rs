@@ -1,4 +1,8 @@
 //! Real traffic between VMs in network namespaces: its rates, its truth, what it does when links break, and its end.
+//!
+//! Needs root, iproute2, nft and ethtool; without, it says so and passes, unless `S_CORE_REQUIRE_OVS=1`.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod traffic_lab;
 
@@ -20,6 +24,7 @@ const TCP_HEADERS: u64 = 14 + 20 + 32;
 /// A question or answer for a MAC address.
 const ARP: u64 = 42;
 const DATAGRAM: u64 = 1200;
+const SEGMENT: u64 = 1448;
 
 fn pair(bridge: &Bridge, a: u32, b: u32, rate: f64, mix: Mix) -> PairTraffic {
     PairTraffic::new(bridge.vm(a), bridge.vm(b), Rate::new(rate).unwrap(), mix)
@@ -92,7 +97,10 @@ fn frames_are_payload_and_headers(
     for (&(from, to), sent) in payload {
         let frames = last.sent(from, to);
         assert!(sent.sent > 0 && sent.sent == sent.received && sent.broken == 0);
-        assert!(sent.sent <= frames.bytes, "{from} {to}: {sent:?} {frames:?}");
+        assert!(
+            sent.sent <= frames.bytes,
+            "{from} {to}: {sent:?} {frames:?}"
+        );
     }
     for (a, b) in [(2, 3), (3, 2)] {
         let (sent, frames) = (mix(a, b).sent, last.sent(bridge.vm(a), bridge.vm(b)));
@@ -104,11 +112,12 @@ fn frames_are_payload_and_headers(
         let connections = mix(a, b).connections + mix(b, a).connections;
         // The first packet of each end of a connection has 8 bytes more of options.
         let headers = frames.packets * TCP_HEADERS + connections * 8;
-        near(
-            frames.bytes as f64,
-            (sent + headers) as f64,
-            0.002,
-            &format!("{a} to {b}"),
+        // On a busy machine TCP sends a segment again now and then, and is told so by 12 bytes of options.
+        let again = bridge.retransmitted(a) * SEGMENT + bridge.retransmitted(b) * 12;
+        let least = sent + headers;
+        assert!(
+            (least..=least + again).contains(&frames.bytes),
+            "{a} to {b}: {frames:?}, not {least} + {again}"
         );
     }
 }
@@ -164,7 +173,12 @@ fn traffic_goes_on_after_an_outage_and_ends_in_time() {
     sleep(2.0);
     let rates = truth.read().unwrap().rates(&first);
     // With the probes, and what short flows make up for.
-    near(rates[0].rate.bytes_per_second(), 811_600.0, 0.1, "afterwards");
+    near(
+        rates[0].rate.bytes_per_second(),
+        811_600.0,
+        0.1,
+        "afterwards",
+    );
 
     let [probes] = &probes.stop().unwrap()[..] else {
         panic!("one pair is probed")
@@ -177,7 +191,10 @@ fn traffic_goes_on_after_an_outage_and_ends_in_time() {
     };
     let received = |from, to| {
         let within = (series.throughput()).filter(|one| (from..to).contains(&one.at.as_secs_f64()));
-        within.map(|one| one.received.bytes_per_second()).sum::<f64>() * 0.1
+        within
+            .map(|one| one.received.bytes_per_second())
+            .sum::<f64>()
+            * 0.1
     };
     assert!(received(1.3, 2.9) == 0.0, "{series:?}");
     assert!(received(6.0, 7.5) > 0.0, "{series:?}");
@@ -225,7 +242,9 @@ fn what_cannot_be_used_is_named() {
         address: bridge.vm(1).addr(),
         network: s_core_lab::traffic::Network::Namespace("score-not-there".into()),
     };
-    let refused = Traffic::start(&[away], &[], settings).unwrap_err().to_string();
+    let refused = Traffic::start(&[away], &[], settings)
+        .unwrap_err()
+        .to_string();
     assert!(
         refused.starts_with("/run/netns/score-not-there: "),
         "{refused}"

@@ -243,11 +243,6 @@ mod tests {
         check(b, 4000.0, Mix::SHORT, &[(short, 1000.0)]);
         // No more short flows than ports: the rest is bulk.
         let most = MOST_SHORT_FLOWS * wire::short_flow(5000);
-        check(
-            b,
-            16e6,
-            Mix::SHORT,
-            &[(bulk, 4e6 - most), (short, most)],
-        );
+        check(b, 16e6, Mix::SHORT, &[(bulk, 4e6 - most), (short, most)]);
     }
 }

@@ -53,7 +53,10 @@ pub struct ProbeSeries {
 impl ProbeSeries {
     /// How many were lost.
     pub fn lost(&self) -> usize {
-        let lost = self.probes.iter().filter(|probe| probe.round_trip.is_none());
+        let lost = self
+            .probes
+            .iter()
+            .filter(|probe| probe.round_trip.is_none());
         lost.count()
     }
 
@@ -151,7 +154,11 @@ impl Probes {
         asking: &[(Endpoint, Ipv4Addr)],
         settings: ProbeSettings,
     ) -> Result<Self, TrafficError> {
-        bounded("probed pairs", asking.len().max(answering.len()), MOST_PAIRS)?;
+        bounded(
+            "probed pairs",
+            asking.len().max(answering.len()),
+            MOST_PAIRS,
+        )?;
         let mut this = Self {
             stop: Arc::default(),
             echoes: Vec::new(),

@@ -108,8 +108,9 @@ impl Source {
     pub(super) fn due(&self) -> Option<Duration> {
         let deadlines = self.connections.iter().filter_map(Connection::deadline);
         let blocked = match self.stream.kind {
-            Kind::Bulk => (self.connections.iter())
-                .any(|connection| !connection.interest().1.is_empty()),
+            Kind::Bulk => {
+                (self.connections.iter()).any(|connection| !connection.interest().1.is_empty())
+            }
             Kind::Short => self.connections.len() >= MOST_SHORT,
             Kind::Udp => false,
         };

@@ -151,7 +151,11 @@ mod tests {
         let series = ThroughputSeries {
             from: VmId::new(1),
             to: VmId::new(2),
-            samples: vec![sample(100, 50, 0), sample(200, 150, 20), sample(400, 150, 150)],
+            samples: vec![
+                sample(100, 50, 0),
+                sample(200, 150, 20),
+                sample(400, 150, 150),
+            ],
         };
         let found: Vec<_> = series
             .throughput()

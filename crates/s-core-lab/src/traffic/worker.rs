@@ -120,9 +120,7 @@ impl Worker {
         let readable = PollFlags::IN | PollFlags::ERR | PollFlags::HUP;
         let ready = sockets.iter().map(|fd| fd.revents().intersects(readable));
         // Those that are written look for themselves.
-        Ok(ready
-            .take(1 + self.receiver.sockets().count())
-            .collect())
+        Ok(ready.take(1 + self.receiver.sockets().count()).collect())
     }
 
     /// Takes over a new plan: streams that go on keep their connections.
@@ -132,8 +130,10 @@ impl Worker {
         };
         self.generation = generation;
         let old = std::mem::take(&mut self.sources);
-        let mut old: BTreeMap<(Ipv4Addr, Kind), Source> =
-            old.into_iter().map(|source| (source.key(), source)).collect();
+        let mut old: BTreeMap<(Ipv4Addr, Kind), Source> = old
+            .into_iter()
+            .map(|source| (source.key(), source))
+            .collect();
         let settings = &self.shared.settings;
         let mine = |pair: &PairTraffic| pair.streams(self.vm, &settings.sizes);
         for stream in pairs.iter().flat_map(mine) {

@@ -52,7 +52,10 @@ impl Bridge {
             "sysctl -qw net.ipv6.conf.all.disable_ipv6=1 net.ipv6.conf.default.disable_ipv6=1",
         );
         // A bridge that snoops would send reports of its own.
-        let mut lines = vec!["link add br0 type bridge mcast_snooping 0".into(), "link set br0 up".into()];
+        let mut lines = vec![
+            "link add br0 type bridge mcast_snooping 0".into(),
+            "link set br0 up".into(),
+        ];
         for vm in layout.vms() {
             let (vif, name) = (layout.vif(vm), layout.vm_namespace(vm));
             ip(&["netns", "add", &name]);
@@ -98,8 +101,7 @@ impl Bridge {
 
     /// Packets and bytes of frames that the interface of VM `n` has received and sent.
     pub(crate) fn interface(&self, n: u32) -> [u64; 4] {
-        let name = self.layout.vm_namespace(VmNumber(n));
-        let text = system::run(namespace::command(&name, "cat").arg("/proc/net/dev")).unwrap();
+        let text = self.proc(n, "/proc/net/dev");
         let line = text.lines().find_map(|l| l.trim().strip_prefix("eth0:"));
         let fields: Vec<u64> = line
             .unwrap()
@@ -107,6 +109,22 @@ impl Bridge {
             .map(|field| field.parse().unwrap())
             .collect();
         [fields[1], fields[0], fields[9], fields[8]]
+    }
+}
+
+impl Bridge {
+    /// How many TCP segments VM `n` has sent again.
+    pub(crate) fn retransmitted(&self, n: u32) -> u64 {
+        let text = self.proc(n, "/proc/net/snmp");
+        let mut tcp = text.lines().filter_map(|line| line.strip_prefix("Tcp: "));
+        let [names, values] = [tcp.next().unwrap(), tcp.next().unwrap()];
+        let at = names.split(' ').position(|name| name == "RetransSegs");
+        values.split(' ').nth(at.unwrap()).unwrap().parse().unwrap()
+    }
+
+    fn proc(&self, n: u32, file: &str) -> String {
+        let name = self.layout.vm_namespace(VmNumber(n));
+        system::run(namespace::command(&name, "cat").arg(file)).unwrap()
     }
 }
 

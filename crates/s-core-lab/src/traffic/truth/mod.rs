@@ -140,7 +140,14 @@ fn open(endpoint: &Endpoint) -> Result<SetReader, TrafficError> {
 
 /// Sets how many TCP segments at a time the interface with this address takes.
 fn take_segments(vm: Ipv4Addr, most: u32) -> Result<(), TrafficError> {
-    let shown = system::run(Command::new("ip").args(["-4", "-o", "address", "show", "to", &vm.to_string()]))?;
+    let shown = system::run(Command::new("ip").args([
+        "-4",
+        "-o",
+        "address",
+        "show",
+        "to",
+        &vm.to_string(),
+    ]))?;
     // `2: eth0    inet 10.77.1.1/16 …`
     let interface = shown.split_whitespace().nth(1);
     let interface = interface.ok_or_else(|| TrafficError::Counters {

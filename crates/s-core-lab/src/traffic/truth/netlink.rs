@@ -218,3 +218,69 @@ impl<'a> Iterator for Attributes<'a> {
 fn bad(problem: &'static str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, problem)
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// What Linux 6.18 (little-endian) answered for a set with two elements, two packets of 48 bytes each.
+    const ELEMENTS: &str = "ac0000000c0a020000000000646f0000020000021000010073636f72655f7472757468000900020073656e7400000000\
+        7c0003003c0001000c000100080001000a0707082c0007000c000100636f756e746572001c0002000c0001000000000000000060\
+        0c00020000000000000000023c0001000c000100080001000a0707072c0007000c000100636f756e746572001c0002000c000100\
+        00000000000000600c0002000000000000000002";
+    const DONE: &str = "340000000c0a020000000000646f0000020000021000010073636f72655f7472757468000900020073656e7400000000\
+        0400030014000000030002000000000064 6f000000000000";
+    /// What it answered for a set that is not there.
+    const REFUSED: &str = "440000000200000000000000646f0000feffffff300000000d0a01030000000000000000020000001000010073636f72\
+        655f7472757478000900020073656e7400000000";
+
+    fn bytes(hex: &str) -> Vec<u8> {
+        let digits: Vec<_> = hex.chars().filter_map(|c| c.to_digit(16)).collect();
+        let byte = |pair: &[u32]| u8::try_from(pair[0] << 4 | pair[1]).unwrap();
+        digits.chunks_exact(2).map(byte).collect()
+    }
+
+    #[test]
+    #[cfg(target_endian = "little")]
+    fn an_answer_of_the_kernel_is_read() {
+        let mut counters = Vec::new();
+        let piece = |last| Piece {
+            last,
+            consistent: true,
+        };
+        let elements = parse(&bytes(ELEMENTS), &mut counters).unwrap();
+        assert_eq!(elements, piece(false));
+        assert_eq!(parse(&bytes(DONE), &mut counters).unwrap(), piece(true));
+        let counter = |last| Counter {
+            destination: Ipv4Addr::new(10, 7, 7, last),
+            packets: 2,
+            bytes: 96,
+        };
+        assert_eq!(counters, [counter(8), counter(7)]);
+        let mut interrupted = bytes(ELEMENTS);
+        interrupted[6] |= 0x10;
+        let interrupted = parse(&interrupted, &mut counters).unwrap();
+        assert!(!interrupted.consistent);
+        let refused = parse(&bytes(REFUSED), &mut counters).unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::NotFound);
+        // The kernel repeats the request behind its refusal.
+        let asked = request("score_trutx", "sent");
+        assert_eq!(asked[20..], bytes(REFUSED)[40..]);
+    }
+
+    proptest! {
+        /// Whatever comes is read or refused; nothing is read beyond its end.
+        #[test]
+        fn damaged_answers_do_no_harm(cut in 0..172usize, at in 0..172usize, value: u8) {
+            let mut answer = bytes(ELEMENTS);
+            answer[at] = value;
+            let mut counters = Vec::new();
+            // Neither result is wrong.
+            let _ = parse(&answer, &mut counters);
+            let whole = parse(&answer[..cut], &mut counters);
+            prop_assert!(cut == 0 || at < 4 || whole.is_err());
+        }
+    }
+}

@@ -113,7 +113,13 @@ mod tests {
         assert_eq!(of(b, c), Frames::default());
         let rates = second.rates(&first).into_iter();
         let rates: Vec<_> = rates
-            .map(|row| (row.vm_a.addr(), row.vm_b.addr(), row.rate.bytes_per_second()))
+            .map(|row| {
+                (
+                    row.vm_a.addr(),
+                    row.vm_b.addr(),
+                    row.rate.bytes_per_second(),
+                )
+            })
             .collect();
         let ab = f64::from(2000 + 10 * 14 + 260 + 5 * 14) / 2.0;
         assert_eq!(rates, [(a, b, ab), (a, c, 50.0)]);
