@@ -1,6 +1,8 @@
 //! Faults of a laboratory's parts, and their repair.
 
 use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
@@ -9,6 +11,9 @@ use crate::layout::{HostNumber, Layout, Link};
 use crate::process::{self, Members, Process};
 use crate::switch::{self, Daemon};
 use crate::system;
+
+/// How long a process may take to stop.
+const STOPS: Duration = Duration::from_secs(5);
 
 /// What can be cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,9 +75,21 @@ pub fn restart_switch(layout: &Layout, host: HostNumber) -> Result<(), LabError>
 ///
 /// # Errors
 ///
-/// [`LabError::Content`] if it does not run.
+/// [`LabError::Content`] if it does not run, [`LabError::DeadlineExceeded`] if it does not stop.
 pub fn hang_switch(layout: &Layout, host: HostNumber) -> Result<(), LabError> {
-    running_switch(layout, host).map(|switch| switch.signal(Signal::STOP))
+    let switch = running_switch(layout, host)?;
+    switch.signal(Signal::STOP);
+    let deadline = Instant::now() + STOPS;
+    while !switch.is_stopped() {
+        if Instant::now() > deadline {
+            return Err(LabError::DeadlineExceeded {
+                what: format!("the stop of ovs-vswitchd {}", switch.id()),
+                after: STOPS,
+            });
+        }
+        thread::sleep(Duration::from_millis(5));
+    }
+    Ok(())
 }
 
 /// Lets a switch that hangs go on.

@@ -13,6 +13,9 @@ use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use crate::error::LabError;
 
+/// The variable of a process's environment that names the namespace for which it was started.
+pub(crate) const MARK: &str = "S_CORE_LAB_NAMESPACE";
+
 /// Where `ip netns` keeps a namespace.
 pub fn path(namespace: &str) -> PathBuf {
     PathBuf::from("/run/netns").join(namespace)
@@ -58,6 +61,7 @@ pub fn spawn_in<T: Send + 'static>(
 pub fn command(namespace: &str, program: &str) -> Command {
     let mut command = Command::new("ip");
     command.args(["netns", "exec", namespace, program]);
+    command.env(MARK, namespace);
     command
 }
 

@@ -116,7 +116,7 @@ impl<F: Fn(&str) -> bool> Members<F> {
         let process = Process::open(pid)?;
         let directory = format!("/proc/{}", process.id());
         let directory = Path::new(&directory);
-        (self.has_thread_in(directory) || self.was_started_in(directory)).then_some(process)
+        (self.has_thread_in(directory) || self.was_started_for(directory)).then_some(process)
     }
 
     fn has_thread_in(&self, process: &Path) -> bool {
@@ -129,18 +129,28 @@ impl<F: Fn(&str) -> bool> Members<F> {
         identities.any(|identity| self.namespaces.contains(&identity))
     }
 
-    /// Whether `ip netns exec` started it there: it mounts a /sys named after the namespace. This also finds a process whose
-    /// namespace has lost its name.
-    fn was_started_in(&self, process: &Path) -> bool {
-        let mounts = process.join("ns/mnt");
-        if identity(&mounts) == identity(Path::new("/proc/self/ns/mnt")) {
+    /// Whether it was started for a namespace, whichever it uses now: its environment says so, or `ip netns exec` started it,
+    /// which mounts a /sys named after the namespace. This also finds a process whose namespace has lost its name, and one
+    /// that is still about to enter it.
+    fn was_started_for(&self, process: &Path) -> bool {
+        let environment = fs::read(process.join("environ")).unwrap_or_default();
+        if marks(&environment).any(&self.is_meant) {
+            return true;
+        }
+        let mounts = identity(&process.join("ns/mnt"));
+        if mounts == identity(Path::new("/proc/self/ns/mnt")) {
             return false;
         }
         let mounts = fs::read_to_string(process.join("mountinfo")).unwrap_or_default();
-        mounts
-            .lines()
-            .any(|line| sysfs_source(line).is_some_and(&self.is_meant))
+        mounts.lines().filter_map(sysfs_source).any(&self.is_meant)
     }
+}
+
+/// The values of [`namespace::MARK`] in an environment.
+fn marks(environment: &[u8]) -> impl Iterator<Item = &str> {
+    let texts = environment.split(|byte| *byte == 0);
+    let texts = texts.filter_map(|text| std::str::from_utf8(text).ok());
+    texts.filter_map(|text| text.strip_prefix(namespace::MARK)?.strip_prefix('='))
 }
 
 /// What /sys is called, from a line of `mountinfo`.
@@ -245,6 +255,13 @@ mod tests {
         ] {
             assert_eq!(sysfs_source(line), source, "{line}");
         }
+    }
+
+    #[test]
+    fn an_environment_names_its_namespace() {
+        let environment =
+            b"A=B\0S_CORE_LAB_NAMESPACE=score-lab-h1\0S_CORE_LAB_NAMESPACES=x\0\xff\0";
+        assert_eq!(marks(environment).collect::<Vec<_>>(), ["score-lab-h1"]);
     }
 
     #[test]

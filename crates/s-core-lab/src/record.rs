@@ -3,6 +3,8 @@
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Read as _};
 use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use crate::error::LabError;
 use crate::layout::{ALL_LABS, LabName, Layout};
@@ -10,6 +12,8 @@ use crate::namespace;
 
 /// The layout's file in the directory.
 const FILE: &str = "layout.toml";
+/// How long a program that a killed process was about to start may hold that one's lock.
+const TRANSIENT: Duration = Duration::from_secs(1);
 /// The most bytes of the layout's file; it has some 200.
 const LONGEST: u64 = 64 << 10;
 
@@ -44,10 +48,16 @@ impl Claim {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(source) => return Err(file_error(&directory, source)),
         };
-        match lock.try_lock() {
-            Ok(()) => Ok(Some(Self { _lock: lock })),
-            Err(TryLockError::WouldBlock) => Err(LabError::Busy(name.clone())),
-            Err(TryLockError::Error(source)) => Err(file_error(&directory, source)),
+        let deadline = Instant::now() + TRANSIENT;
+        loop {
+            match lock.try_lock() {
+                Ok(()) => return Ok(Some(Self { _lock: lock })),
+                Err(TryLockError::WouldBlock) if Instant::now() < deadline => {
+                    thread::sleep(Duration::from_millis(20));
+                }
+                Err(TryLockError::WouldBlock) => return Err(LabError::Busy(name.clone())),
+                Err(TryLockError::Error(source)) => return Err(file_error(&directory, source)),
+            }
         }
     }
 }

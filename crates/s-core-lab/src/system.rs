@@ -4,6 +4,7 @@ use std::io::Write as _;
 use std::process::{Command, Stdio};
 
 use crate::error::LabError;
+use crate::namespace::MARK;
 
 /// Runs a command and returns what it wrote to standard output.
 ///
@@ -63,7 +64,7 @@ pub fn run_with_input(command: &mut Command, input: &str) -> Result<String, LabE
 ///
 /// As [`run`].
 pub fn ip_batch(namespace: &str, lines: &[String]) -> Result<(), LabError> {
-    batch(Command::new("ip").args(["-n", namespace]), lines)
+    batch(Command::new("ip").args(["-n", namespace]), namespace, lines)
 }
 
 /// Runs many `tc` commands in one process; the first that fails ends it.
@@ -72,12 +73,17 @@ pub fn ip_batch(namespace: &str, lines: &[String]) -> Result<(), LabError> {
 ///
 /// As [`run`].
 pub fn tc_batch(namespace: &str, lines: &[String]) -> Result<(), LabError> {
-    batch(Command::new("tc").args(["-n", namespace]), lines)
+    batch(Command::new("tc").args(["-n", namespace]), namespace, lines)
 }
 
-/// Runs many commands of `ip` or `tc` in one process; the first that fails ends it.
-pub(crate) fn batch(program: &mut Command, lines: &[String]) -> Result<(), LabError> {
-    run_with_input(program.args(["-batch", "-"]), &lines.join("\n")).map(drop)
+/// Runs many commands of `ip` or `tc` in one process that is known as one of the namespace; the first that fails ends it.
+pub(crate) fn batch(
+    program: &mut Command,
+    namespace: &str,
+    lines: &[String],
+) -> Result<(), LabError> {
+    let command = program.args(["-batch", "-"]).env(MARK, namespace);
+    run_with_input(command, &lines.join("\n")).map(drop)
 }
 
 fn command_line(command: &Command) -> String {

@@ -194,7 +194,9 @@ fn faults_are_made_and_mended() {
         s_core_lab::cut(&layout, cable).unwrap();
         assert!(!reached(), "{cable:?}");
         s_core_lab::mend(&layout, cable).unwrap();
-        assert!(reached(), "{cable:?}");
+        // The bridges learn of it from the kernel in their own time.
+        let mended = (0..10).any(|_| reached());
+        assert!(mended, "{cable:?}");
     }
     let management = |host| {
         let host = HostNumber(host);

@@ -4,6 +4,7 @@ mod fabric;
 mod host;
 
 use std::num::NonZero;
+use std::process::Command;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -41,7 +42,7 @@ fn make(layout: &Layout) -> Result<(), LabError> {
     let vms = layout.vms().map(|vm| layout.vm_namespace(vm));
     let names = hosts.chain(vms).chain([fabric.clone()]);
     let lines: Vec<_> = names.map(|name| format!("netns add {name}")).collect();
-    system::batch(&mut std::process::Command::new("ip"), &lines)?;
+    system::batch(&mut Command::new("ip"), &fabric, &lines)?;
     namespace::spawn_in(&fabric, host::no_ipv6)?
         .join()
         .expect("writing a file does not panic")??;
