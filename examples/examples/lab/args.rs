@@ -1,7 +1,12 @@
 //! The command line.
 
+use std::path::PathBuf;
+
 use clap::{Args, Parser, Subcommand};
 use s_core_lab::{LabName, Shape};
+
+use crate::run::RunArgs;
+use crate::traffic::TrafficArgs;
 
 /// A data centre on this machine: hosts with an Open vSwitch each, their VMs and the switches between them, in network
 /// namespaces. Needs root.
@@ -23,6 +28,19 @@ pub(crate) enum Command {
     Down,
     /// Say which host runs which VMs, whether its switch runs, and what the links have carried
     Status(StatusArgs),
+    /// Let the VMs send to each other
+    Traffic(TrafficArgs),
+    /// Let the VMs send to each other, start an agent per host, and watch the cost fall until it settles
+    Run(Box<RunArgs>),
+    #[command(hide = true)]
+    Agent(AgentArgs),
+}
+
+/// `agent`.
+#[derive(Debug, Args)]
+pub(crate) struct AgentArgs {
+    pub(crate) host: u16,
+    pub(crate) configuration: PathBuf,
 }
 
 /// The size of a laboratory.
@@ -81,6 +99,7 @@ const EXAMPLES: &str = "\
 Examples:
   lab up
   lab up --name big --hosts 16 --vms 16 --fan-out 2,4
+  lab run --policy load-aware --out report
   lab status
   lab down
 

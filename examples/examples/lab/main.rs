@@ -1,7 +1,9 @@
 //! `lab`: a data centre of Open vSwitch hosts on this machine.
 
 mod args;
+mod run;
 mod status;
+mod traffic;
 
 use std::process::ExitCode;
 use std::time::Instant;
@@ -9,9 +11,9 @@ use std::time::Instant;
 use clap::Parser;
 use s_core_examples::cli::{count, print};
 use s_core_examples::{Failure, run};
-use s_core_lab::Layout;
+use s_core_lab::{HostNumber, LabName, Layout};
 
-use args::{Cli, Command};
+use args::{AgentArgs, Cli, Command};
 
 fn main() -> ExitCode {
     run(|| {
@@ -20,8 +22,25 @@ fn main() -> ExitCode {
             Command::Up(shape) => up(&Layout::new(name, shape.into()).map_err(Failure::usage)?),
             Command::Down => print(&format!("removed {}\n", s_core_lab::down(&name)?)),
             Command::Status(args) => status::status(&name, args),
+            Command::Traffic(args) => traffic::traffic(&name, &args),
+            Command::Run(args) => run::run(name, *args),
+            Command::Agent(args) => agent(&name, &args),
         }
     })
+}
+
+/// The agent of a host, which `run` starts in the host's network.
+fn agent(name: &LabName, args: &AgentArgs) -> Result<(), Failure> {
+    tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .init();
+    let layout = s_core_lab::load(name)?;
+    Ok(s_core_lab::run::serve(
+        &layout,
+        HostNumber(args.host),
+        &args.configuration,
+    )?)
 }
 
 fn up(layout: &Layout) -> Result<(), Failure> {

@@ -23,21 +23,15 @@ const TICK: Duration = Duration::from_millis(100);
 /// How often throughput is sampled.
 const SAMPLED_EVERY: Duration = Duration::from_millis(100);
 
-/// `traffic`.
+/// What VMs exchange.
 #[derive(Debug, Args)]
-pub(crate) struct TrafficArgs {
+pub(crate) struct PairsArgs {
     /// Send what this snapshot's traffic.csv says, instead of the traffic of communicating groups
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["changing", "group_size", "utilisation", "total_mbit"])]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["group_size", "utilisation", "total_mbit"])]
     matrix: Option<PathBuf>,
-    /// For how long, in seconds; a SIGINT (Ctrl-C) or SIGTERM ends it before
-    #[arg(long, value_name = "N", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..=2_592_000))]
-    seconds: u32,
     /// As what is sent: weights of large TCP flows, short ones and UDP; by default as in the thesis, and a tenth UDP
     #[arg(long, value_name = "bulk=N,short=N,udp=N", default_value = "", hide_default_value = true, value_parser = mix)]
     mix: Mix,
-    /// New groups every N seconds
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    changing: Option<u32>,
     /// How many VMs a group has at least
     #[arg(long, value_name = "N", default_value_t = Groups::default().size)]
     group_size: u16,
@@ -49,7 +43,20 @@ pub(crate) struct TrafficArgs {
     total_mbit: f64,
     /// What groups and flows are drawn from
     #[arg(long, value_name = "N", default_value_t = 1)]
-    seed: u64,
+    pub(crate) seed: u64,
+}
+
+/// `traffic`.
+#[derive(Debug, Args)]
+pub(crate) struct TrafficArgs {
+    #[command(flatten)]
+    pairs: PairsArgs,
+    /// For how long, in seconds; a SIGINT (Ctrl-C) or SIGTERM ends it before
+    #[arg(long, value_name = "N", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..=2_592_000))]
+    seconds: u32,
+    /// New groups every N seconds
+    #[arg(long, value_name = "N", conflicts_with = "matrix", value_parser = clap::value_parser!(u32).range(1..))]
+    changing: Option<u32>,
     /// Probe the round-trip time of the N pairs that exchange most
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u16).range(..=64))]
     probes: u16,
@@ -68,7 +75,8 @@ fn mix(text: &str) -> Result<Mix, String> {
 /// Lets the VMs of a laboratory send to each other, and prints what they do.
 pub(crate) fn traffic(name: &LabName, args: &TrafficArgs) -> Result<(), Failure> {
     let layout = load(name)?;
-    let plan = Plan::new(&layout, args)?;
+    let changing = args.changing.map(|every| Duration::from_secs(every.into()));
+    let plan = Plan::new(&layout, &args.pairs, changing)?;
     if let Some(out) = &args.out {
         Snapshot::check_target(out)?;
     }
@@ -80,7 +88,7 @@ pub(crate) fn traffic(name: &LabName, args: &TrafficArgs) -> Result<(), Failure>
     let begin = Instant::now();
     let limit = Duration::from_secs(args.seconds.into());
     let settings = TrafficSettings {
-        seed: args.seed,
+        seed: args.pairs.seed,
         limit: limit + Duration::from_secs(5),
         ..TrafficSettings::default()
     };
@@ -111,7 +119,7 @@ pub(crate) fn traffic(name: &LabName, args: &TrafficArgs) -> Result<(), Failure>
 
 /// Who sends what, now and later.
 #[derive(Debug)]
-enum Plan<'a> {
+pub(crate) enum Plan<'a> {
     Given(Vec<PairTraffic>),
     Groups {
         groups: Groups,
@@ -121,7 +129,11 @@ enum Plan<'a> {
 }
 
 impl<'a> Plan<'a> {
-    fn new(layout: &'a Layout, args: &TrafficArgs) -> Result<Self, Failure> {
+    pub(crate) fn new(
+        layout: &'a Layout,
+        args: &PairsArgs,
+        changing: Option<Duration>,
+    ) -> Result<Self, Failure> {
         if let Some(dir) = &args.matrix {
             let pairs = PairTraffic::of_snapshot(&Snapshot::read(dir)?, args.mix);
             let known = |vm: VmId| layout.vm_of(vm).is_some();
@@ -146,11 +158,11 @@ impl<'a> Plan<'a> {
         Ok(Self::Groups {
             groups,
             layout,
-            changing: args.changing.map(|every| Duration::from_secs(every.into())),
+            changing,
         })
     }
 
-    fn pairs(&self, step: u64) -> Result<Vec<PairTraffic>, Failure> {
+    pub(crate) fn pairs(&self, step: u64) -> Result<Vec<PairTraffic>, Failure> {
         match self {
             Self::Given(pairs) => Ok(pairs.clone()),
             Self::Groups { groups, layout, .. } => Ok(groups.pairs(layout, step)?),
@@ -221,7 +233,9 @@ fn probes(
         let number = layout.vm_of(vm)?.0.checked_sub(1)?;
         endpoints.get(usize::try_from(number).ok()?).cloned()
     };
-    let pairs = pairs.iter().filter_map(|&(a, b)| Some((endpoint(a)?, endpoint(b)?)));
+    let pairs = pairs
+        .iter()
+        .filter_map(|&(a, b)| Some((endpoint(a)?, endpoint(b)?)));
     Ok(Probes::start(&pairs.collect::<Vec<_>>(), settings)?)
 }
 
@@ -237,11 +251,20 @@ fn report(rates: &[TrafficEntry], probed: &[s_core_lab::traffic::ProbeSeries]) -
     if let Some(more) = rates.len().checked_sub(20).filter(|more| *more > 0) {
         text += &format!("and {}\n", count(more as u64, "other pair"));
     }
-    let mut rows = table(&["from", "to", ">median ms", ">99 % ms", ">lost", ">longest gap s"]);
+    let mut rows = table(&[
+        "from",
+        "to",
+        ">median ms",
+        ">99 % ms",
+        ">lost",
+        ">longest gap s",
+    ]);
     for series in probed {
         let quantile = |share| {
             let found: Option<Duration> = series.quantile(share);
-            found.map_or("-".into(), |time| format!("{:.2}", time.as_secs_f64() * 1e3))
+            found.map_or("-".into(), |time| {
+                format!("{:.2}", time.as_secs_f64() * 1e3)
+            })
         };
         rows.add_row([
             series.from.to_string(),
@@ -262,7 +285,8 @@ fn report(rates: &[TrafficEntry], probed: &[s_core_lab::traffic::ProbeSeries]) -
 fn write(out: &Path, layout: &Layout, first: &Reading, last: &Reading) -> Result<(), Failure> {
     let hosts = status(layout.name())?.hosts;
     let home = |vm: VmNumber| -> HostNumber {
-        let on = |host: &&s_core_lab::HostStatus| host.vms.as_ref().is_ok_and(|vms| vms.contains(&vm));
+        let on =
+            |host: &&s_core_lab::HostStatus| host.vms.as_ref().is_ok_and(|vms| vms.contains(&vm));
         let host = hosts.iter().find(on).map(|host| host.host);
         host.unwrap_or_else(|| layout.first_host(vm))
     };

@@ -99,10 +99,7 @@ pub struct MigrationReport {
 /// # Errors
 ///
 /// [`LabError`] if `migrations.jsonl` cannot be read or does not hold reports.
-pub fn reports_since(
-    layout: &Layout,
-    began: SystemTime,
-) -> Result<Vec<MigrationReport>, LabError> {
+pub fn reports_since(layout: &Layout, began: SystemTime) -> Result<Vec<MigrationReport>, LabError> {
     let path = layout.directory().join(FILE);
     let text = match fs::read_to_string(&path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),

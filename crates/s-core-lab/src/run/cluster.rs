@@ -140,7 +140,9 @@ impl Cluster {
         let program = self.program.path.display().to_string();
         let mut command = namespace::command(&self.layout.host_namespace(host), &program);
         command.args(&self.program.arguments);
-        command.arg(host.0.to_string()).arg(self.configuration(host));
+        command
+            .arg(host.0.to_string())
+            .arg(self.configuration(host));
         let mut agent = command
             // An agent ends when this end of it is closed.
             .stdin(Stdio::piped())
@@ -199,6 +201,16 @@ impl Cluster {
         self.launch(host)
     }
 
+    /// The CPU time that all agents have taken so far, in seconds.
+    pub fn cpu_seconds(&self) -> f64 {
+        let ticks = |agent: &Child| {
+            let stat = std::fs::read_to_string(format!("/proc/{}/stat", agent.id())).ok()?;
+            cpu_ticks(&stat)
+        };
+        let ticks: u64 = self.agents.values().filter_map(ticks).sum();
+        ticks as f64 / rustix::param::clock_ticks_per_second() as f64
+    }
+
     /// Has all agents end as by SIGTERM: migrations in flight are seen to their end.
     ///
     /// # Errors
@@ -239,6 +251,16 @@ impl Drop for Cluster {
     }
 }
 
+/// User and system time in `/proc/PID/stat`, in clock ticks: fields 14 and 15 of proc(5).
+fn cpu_ticks(stat: &str) -> Option<u64> {
+    // The second field is the program's name in brackets, and may hold anything.
+    let (_, after) = stat.rsplit_once(") ")?;
+    let mut fields = after.split(' ').skip(11);
+    let user: u64 = fields.next()?.parse().ok()?;
+    let system: u64 = fields.next()?.parse().ok()?;
+    Some(user + system)
+}
+
 fn tell(told: &Sender<Heard>, host: HostNumber, said: Option<Said>) {
     // The cluster may have ended.
     let _ = told.send(Heard {
@@ -246,4 +268,16 @@ fn tell(told: &Sender<Heard>, host: HostNumber, said: Option<Said>) {
         host,
         said,
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_is_found_behind_any_name() {
+        let stat = "7 (a) b (c) S 1 7 7 0 -1 4194560 100 0 0 0 31 4 0 0 20 0 1 0 5 6 7";
+        assert_eq!(cpu_ticks(stat), Some(35));
+        assert_eq!(cpu_ticks("7 (a) S 1"), None);
+    }
 }

@@ -99,8 +99,16 @@ fn agent_toml(layout: &Layout, settings: &AgentSettings, host: HostNumber) -> St
     let weights: Vec<_> = (link_weights(layout).iter().map(f64::to_string)).collect();
     let seconds = |duration: Duration| duration.as_secs_f64();
     let custody = seconds(settings.silence) / 4.0;
-    let addressing = if settings.interception { "vms" } else { "servers" };
-    let interception = if settings.interception { "openflow" } else { "none" };
+    let addressing = if settings.interception {
+        "vms"
+    } else {
+        "servers"
+    };
+    let interception = if settings.interception {
+        "openflow"
+    } else {
+        "none"
+    };
     format!(
         "server = \"{server}\"\n\
          servers = \"../servers.csv\"\n\

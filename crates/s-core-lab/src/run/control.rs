@@ -18,7 +18,9 @@ pub(super) struct ControlTraffic {
 impl ControlTraffic {
     /// Begins to count what goes to and comes from the agents' port, from zero.
     pub(super) fn open(layout: &Layout, port: u16) -> Result<Self, LabError> {
-        let hosts: Vec<_> = (layout.hosts()).map(|host| layout.host_namespace(host)).collect();
+        let hosts: Vec<_> = (layout.hosts())
+            .map(|host| layout.host_namespace(host))
+            .collect();
         let script = format!(
             "add table ip {TABLE}\n\
              delete table ip {TABLE}\n\

@@ -106,6 +106,8 @@ pub struct Course {
     pub reports: Vec<MigrationReport>,
     /// How many times a VM held the token.
     pub hops: u64,
+    /// CPU seconds of all agents, hypervisors included.
+    pub agents_seconds: f64,
     /// All rounds that ended.
     pub rounds: Vec<Round>,
     /// What links carried before agents started, and after the cost had settled.
@@ -140,6 +142,7 @@ impl Course {
             failed: 0,
             reports: Vec::new(),
             hops: 0,
+            agents_seconds: 0.0,
             rounds: Vec::new(),
             loads: Vec::new(),
             probes: Vec::new(),
@@ -151,6 +154,12 @@ impl Course {
             planned_migrations: 0,
             snapshot: None,
         }
+    }
+
+    /// The cost after this time, as far as it was looked at; otherwise that at the end.
+    pub fn cost_at(&self, time: Duration) -> f64 {
+        let after = self.samples.iter().find(|sample| sample.at > time);
+        after.map_or(self.final_cost, |sample| sample.cost)
     }
 
     /// What each round's control traffic was, in bytes of IP packets.

@@ -2,57 +2,38 @@
 
 use std::collections::BTreeMap;
 
-use s_core_model::{Capacity, MigrationCost, Placement, ServerId, VmId};
-use s_core_sim::snapshot::{
-    ServerEntry, Settings, Snapshot, SnapshotError, TrafficEntry, VmEntry,
-};
+use s_core_model::{MigrationCost, ServerId, VmId};
+use s_core_sim::snapshot::{Settings, Snapshot, TrafficEntry};
 use s_core_sim::{Outcome, Rules, RunLimits, Simulation};
 
 use super::configuration::{AgentSettings, link_weights};
 use super::error::RunError;
 use crate::layout::Layout;
+use crate::traffic;
 
 /// Where each VM is.
 pub type Homes = BTreeMap<VmId, ServerId>;
-
-/// Where VMs are before anything has moved.
-pub fn first_homes(layout: &Layout) -> Homes {
-    let home = |vm| (layout.vm(vm), layout.server(layout.first_host(vm)));
-    layout.vms().map(home).collect()
-}
 
 /// The laboratory as a snapshot directory has it.
 ///
 /// # Errors
 ///
-/// [`SnapshotError`] if homes or traffic are not of this laboratory.
-pub fn snapshot(
+/// [`RunError`] if homes or traffic are not of this laboratory.
+pub(super) fn snapshot(
     layout: &Layout,
     migration_cost: MigrationCost,
     homes: &Homes,
-    traffic: Vec<TrafficEntry>,
-) -> Result<Snapshot, SnapshotError> {
-    let shape = layout.shape();
+    rates: Vec<TrafficEntry>,
+) -> Result<Snapshot, RunError> {
     let mut settings = Settings::new(link_weights(layout));
     settings.migration_cost = migration_cost;
-    let capacity = Capacity {
-        vm_slots: shape.vm_slots.into(),
-        memory_mib: u64::from(shape.vm_slots) * u64::from(shape.vm_memory_mib),
+    let home = |vm| {
+        let host = homes
+            .get(&layout.vm(vm))
+            .and_then(|server| layout.host_of(*server));
+        host.unwrap_or_else(|| layout.first_host(vm))
     };
-    let servers = layout.hosts().map(|host| ServerEntry {
-        server: layout.server(host),
-        location: layout.location(host),
-        capacity,
-    });
-    let vms = homes.iter().map(|(vm, server)| VmEntry {
-        placement: Placement {
-            vm: *vm,
-            server: *server,
-            memory_mib: shape.vm_memory_mib,
-        },
-        name: layout.vm_of(*vm).map(|number| format!("vm{}", number.0)).unwrap_or_default(),
-    });
-    Snapshot::new(settings, servers.collect(), vms.collect(), traffic)
+    Ok(traffic::snapshot(layout, home, rates, settings)?)
 }
 
 /// What this traffic costs with the VMs there: Eq. 3.1.
@@ -60,12 +41,12 @@ pub fn snapshot(
 /// # Errors
 ///
 /// As [`snapshot`].
-pub fn cost(
+pub(super) fn cost(
     layout: &Layout,
     homes: &Homes,
-    traffic: Vec<TrafficEntry>,
-) -> Result<f64, SnapshotError> {
-    let snapshot = snapshot(layout, MigrationCost::default(), homes, traffic)?;
+    rates: Vec<TrafficEntry>,
+) -> Result<f64, RunError> {
+    let snapshot = snapshot(layout, MigrationCost::ZERO, homes, rates)?;
     let model = snapshot.cost_model();
     Ok(model.total_cost(snapshot.allocation(), snapshot.traffic()))
 }
@@ -75,7 +56,7 @@ pub fn cost(
 /// # Errors
 ///
 /// [`RunError::Simulation`] if the snapshot does not do.
-pub fn planned(snapshot: &Snapshot, settings: &AgentSettings) -> Result<Outcome, RunError> {
+pub(super) fn planned(snapshot: &Snapshot, settings: &AgentSettings) -> Result<Outcome, RunError> {
     let policy = settings.policy.build();
     let rules = Rules {
         migration_cost: snapshot.migration_cost(),

@@ -24,7 +24,7 @@ use s_core_model::{MigrationCost, ServerId, VmId};
 pub use cluster::{AgentProgram, Cluster, Heard};
 pub use configuration::{AgentSettings, link_weights};
 pub use course::{Course, LinkLoads, Migration, Round, Sample};
-pub use data_centre::{Homes, cost, first_homes, planned, snapshot};
+pub use data_centre::Homes;
 pub use error::RunError;
 pub use said::Said;
 pub use serve::serve;
@@ -36,6 +36,7 @@ use crate::traffic::{
     Endpoint, PairTraffic, ProbeSettings, Probes, Reading, Sampler, Traffic, TrafficSettings, Truth,
 };
 use control::ControlTraffic;
+use data_centre::{cost, planned, snapshot};
 
 /// How often the cost is computed.
 const SAMPLE: Duration = Duration::from_secs(1);
@@ -93,7 +94,9 @@ pub fn run(
     let (begin, began) = (Instant::now(), SystemTime::now());
     let probed = probed(&settings.pairs);
     let probes = Probes::start(&ends(&endpoints, &probed), ProbeSettings::from(begin))?;
-    let both_ways: Vec<_> = (probed.iter()).flat_map(|&(a, b)| [(a, b), (b, a)]).collect();
+    let both_ways: Vec<_> = (probed.iter())
+        .flat_map(|&(a, b)| [(a, b), (b, a)])
+        .collect();
     let sampler = Sampler::start(&traffic, &both_ways, THROUGHPUT, begin)?;
     let mut following = Following {
         layout,
@@ -113,6 +116,7 @@ pub fn run(
     following.course.agents_from = begin.elapsed();
     following.follow(&cluster, watcher, stop)?;
     following.rest(watcher, stop)?;
+    following.course.agents_seconds = cluster.cpu_seconds();
     cluster.stop()?;
     let reports = reports_since(layout, began)?;
     let series = probes.stop()?;
@@ -133,7 +137,9 @@ fn ends(endpoints: &[Endpoint], pairs: &[(VmId, VmId)]) -> Vec<(Endpoint, Endpoi
         all.find(|endpoint| endpoint.address == vm.addr()).cloned()
     };
     let pairs = pairs.iter();
-    pairs.filter_map(|(a, b)| endpoint(*a).zip(endpoint(*b))).collect()
+    pairs
+        .filter_map(|(a, b)| endpoint(*a).zip(endpoint(*b)))
+        .collect()
 }
 
 /// Pairs that are probed: each VM with the one that it exchanges most with, as far as it is not probed from there.
@@ -141,7 +147,9 @@ fn probed(pairs: &[PairTraffic]) -> Vec<(VmId, VmId)> {
     let mut dearest: Vec<_> = pairs.iter().collect();
     dearest.sort_by(|x, y| {
         let rates = [y, x].map(|pair| pair.rate.bytes_per_second());
-        rates[0].total_cmp(&rates[1]).then((x.a, x.b).cmp(&(y.a, y.b)))
+        rates[0]
+            .total_cmp(&rates[1])
+            .then((x.a, x.b).cmp(&(y.a, y.b)))
     });
     let mut seen = std::collections::BTreeSet::new();
     let mut probed = Vec::new();
@@ -291,7 +299,8 @@ impl Following<'_> {
         let reading = self.truth.read()?;
         let window = self.settings.agents.window;
         // The first one stays: the whole run is measured from there.
-        while self.readings.len() > 2 && reading.at().duration_since(self.readings[1].at()) > window {
+        while self.readings.len() > 2 && reading.at().duration_since(self.readings[1].at()) > window
+        {
             self.readings.remove(1);
         }
         let then = self.readings.get(1).or(self.readings.front());
@@ -313,7 +322,9 @@ impl Following<'_> {
     fn finish(mut self) -> Result<Course, RunError> {
         self.course.settled = self.settled;
         let ends = self.readings.front().zip(self.readings.back());
-        let rates = ends.map(|(first, last)| last.rates(first)).unwrap_or_default();
+        let rates = ends
+            .map(|(first, last)| last.rates(first))
+            .unwrap_or_default();
         let price = MigrationCost::RelativeToVm(self.settings.agents.migration_cost);
         let before = snapshot(self.layout, price, &self.course.first_homes, rates.clone())?;
         let plan = planned(&before, &self.settings.agents)?;

@@ -85,13 +85,20 @@ impl Course {
         let levels = 1..=self.layout.levels();
         let bars = |(name, loads): (&str, &super::LinkLoads)| Bars {
             name: name.into(),
-            values: levels.clone().map(|level| loads.level(level) / 1e6).collect(),
+            values: levels
+                .clone()
+                .map(|level| loads.level(level) / 1e6)
+                .collect(),
         };
         let chart = BarChart {
             x_label: "level of the links".into(),
             groups: levels.clone().map(|level| level.to_string()).collect(),
             y_label: "MB/s".into(),
-            series: ["before", "settled"].into_iter().zip(&self.loads).map(bars).collect(),
+            series: ["before", "settled"]
+                .into_iter()
+                .zip(&self.loads)
+                .map(bars)
+                .collect(),
         };
         Section {
             title: "Links".into(),
@@ -108,8 +115,20 @@ impl Course {
 
     fn moves(&self) -> Section {
         let mut table = Table::new([
-            "VM", "from", "to", "at s", "took s", "MiB sent", "still ms", "RTT ms before", "during",
-            "after", "longest gap ms", "MB/s before", "during", "after",
+            "VM",
+            "from",
+            "to",
+            "at s",
+            "took s",
+            "MiB sent",
+            "still ms",
+            "RTT ms before",
+            "during",
+            "after",
+            "longest gap ms",
+            "MB/s before",
+            "during",
+            "after",
         ]);
         for migration in &self.migrations {
             table.push(self.row(migration));
@@ -135,7 +154,9 @@ impl Course {
         let report = self.report_of(migration);
         let of_vm = |from, to| [from, to].contains(&migration.vm);
         let probes = self.probes.iter().find(|of| of_vm(of.from, of.to));
-        let throughput: Vec<_> = (self.throughput.iter()).filter(|of| of_vm(of.from, of.to)).collect();
+        let throughput: Vec<_> = (self.throughput.iter())
+            .filter(|of| of_vm(of.from, of.to))
+            .collect();
         let (began, ended) = (migration.began, migration.ended);
         let spans = [
             (began.saturating_sub(AROUND), began),
@@ -223,7 +244,10 @@ fn part(series: &ProbeSeries, from: Duration, to: Duration) -> ProbeSeries {
     ProbeSeries {
         from: series.from,
         to: series.to,
-        probes: probes.filter(|probe| (from..to).contains(&probe.sent)).copied().collect(),
+        probes: probes
+            .filter(|probe| (from..to).contains(&probe.sent))
+            .copied()
+            .collect(),
     }
 }
 

@@ -32,7 +32,8 @@ pub fn serve(layout: &Layout, host: HostNumber, configuration: &Path) -> Result<
             say(&said);
         }
     }));
-    let hypervisor = LabHypervisor::start(layout, host, MigrationSettings::default(), Arc::new(()))?;
+    let hypervisor =
+        LabHypervisor::start(layout, host, MigrationSettings::default(), Arc::new(()))?;
     let (told, ends) = channel();
     let parent = told.clone();
     on_termination(move |count| {
