@@ -73,7 +73,6 @@ impl Worker {
             let now = begun - self.start;
             self.take_plan(now);
             let sender = Sender {
-                from: self.vm,
                 port: self.shared.settings.port,
                 udp: &self.udp,
                 sizes: self.shared.settings.sizes,
