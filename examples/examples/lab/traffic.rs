@@ -1,5 +1,6 @@
 //! `lab traffic`.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
@@ -11,8 +12,8 @@ use s_core_examples::Failure;
 use s_core_examples::cli::{count, print, si, table};
 use s_core_examples::watch::Interrupt;
 use s_core_lab::traffic::{
-    Endpoint, Groups, Mix, PairTraffic, ProbeSettings, Probes, Reading, Sampler, Traffic,
-    TrafficSettings, Truth, write_probes, write_throughput,
+    Endpoint, Groups, Mix, PairTraffic, Payload, ProbeSeries, ProbeSettings, Probes, Reading,
+    Sampler, Traffic, TrafficSettings, Truth, write_probes, write_throughput,
 };
 use s_core_lab::{HostNumber, LabName, Layout, VmNumber, load, status};
 use s_core_model::{LinkWeights, Rate, VmId};
@@ -45,7 +46,7 @@ pub(crate) struct TrafficArgs {
     #[arg(long, value_name = "SHARE", default_value_t = Groups::default().utilisation)]
     utilisation: f64,
     /// The most that all VMs send together, in Mbit/s
-    #[arg(long, value_name = "MBIT", default_value_t = 160.0)]
+    #[arg(long, value_name = "MBIT", default_value_t = Groups::default().most.bytes_per_second() * 8e-6)]
     total_mbit: f64,
     /// What groups and flows are drawn from
     #[arg(long, value_name = "N", default_value_t = 1)]
@@ -96,13 +97,13 @@ pub(crate) fn traffic(name: &LabName, args: &TrafficArgs) -> Result<(), Failure>
     ))?;
     follow(&plan, &running, &mut truth, begin + limit, &interrupt)?;
     let series = (probes.stop()?, sampler.stop());
-    running.stop()?;
+    let payload = running.stop()?;
     let last = truth.read()?;
     print(&report(&last.rates(&first), &series.0))?;
     match &args.out {
         None => Ok(()),
         Some(out) => {
-            write(out, &layout, &first, &last)?;
+            write(out, &layout, &first, &last, &payload)?;
             write_probes(&out.join("round-trips.csv"), &series.0)?;
             Ok(write_throughput(&out.join("throughput.csv"), &series.1)?)
         }
@@ -221,11 +222,13 @@ fn probes(
         let number = layout.vm_of(vm)?.0.checked_sub(1)?;
         endpoints.get(usize::try_from(number).ok()?).cloned()
     };
-    let pairs = pairs.iter().filter_map(|&(a, b)| Some((endpoint(a)?, endpoint(b)?)));
+    let pairs = pairs
+        .iter()
+        .filter_map(|&(a, b)| Some((endpoint(a)?, endpoint(b)?)));
     Ok(Probes::start(&pairs.collect::<Vec<_>>(), settings)?)
 }
 
-fn report(rates: &[TrafficEntry], probed: &[s_core_lab::traffic::ProbeSeries]) -> String {
+fn report(rates: &[TrafficEntry], probed: &[ProbeSeries]) -> String {
     let mut rows = table(&["VM", "VM", ">bytes/s"]);
     let mut rates = rates.to_vec();
     rates.sort_by_key(|row| std::cmp::Reverse(row.rate));
@@ -237,11 +240,20 @@ fn report(rates: &[TrafficEntry], probed: &[s_core_lab::traffic::ProbeSeries]) -
     if let Some(more) = rates.len().checked_sub(20).filter(|more| *more > 0) {
         text += &format!("and {}\n", count(more as u64, "other pair"));
     }
-    let mut rows = table(&["from", "to", ">median ms", ">99 % ms", ">lost", ">longest gap s"]);
+    let mut rows = table(&[
+        "from",
+        "to",
+        ">median ms",
+        ">99 % ms",
+        ">lost",
+        ">longest gap s",
+    ]);
     for series in probed {
         let quantile = |share| {
             let found: Option<Duration> = series.quantile(share);
-            found.map_or("-".into(), |time| format!("{:.2}", time.as_secs_f64() * 1e3))
+            found.map_or("-".into(), |time| {
+                format!("{:.2}", time.as_secs_f64() * 1e3)
+            })
         };
         rows.add_row([
             series.from.to_string(),
@@ -259,19 +271,30 @@ fn report(rates: &[TrafficEntry], probed: &[s_core_lab::traffic::ProbeSeries]) -
 }
 
 /// Writes the snapshot of the whole time, with the VMs where they are now, and all frames.
-fn write(out: &Path, layout: &Layout, first: &Reading, last: &Reading) -> Result<(), Failure> {
+fn write(
+    out: &Path,
+    layout: &Layout,
+    first: &Reading,
+    last: &Reading,
+    payload: &BTreeMap<(VmId, VmId), Payload>,
+) -> Result<(), Failure> {
     let hosts = status(layout.name())?.hosts;
     let home = |vm: VmNumber| -> HostNumber {
-        let on = |host: &&s_core_lab::HostStatus| host.vms.as_ref().is_ok_and(|vms| vms.contains(&vm));
+        let on =
+            |host: &&s_core_lab::HostStatus| host.vms.as_ref().is_ok_and(|vms| vms.contains(&vm));
         let host = hosts.iter().find(on).map(|host| host.host);
         host.unwrap_or_else(|| layout.first_host(vm))
     };
     let weights = LinkWeights::thesis().iter().collect::<Vec<_>>();
     let rates = last.rates(first);
     s_core_lab::traffic::snapshot(layout, home, rates, Settings::new(weights))?.write(out)?;
-    let mut text = String::from("from,to,packets,bytes\n");
+    let mut text = String::from("from,to,packets,bytes,payload_bytes\n");
     for ((from, to), frames) in last.since(first) {
-        text += &format!("{from},{to},{},{}\n", frames.packets, frames.bytes);
+        let payload = payload.get(&(from, to)).map_or(0, |payload| payload.sent);
+        text += &format!(
+            "{from},{to},{},{},{payload}\n",
+            frames.packets, frames.bytes
+        );
     }
     let path = out.join("frames.csv");
     fs::write(&path, text).map_err(|error| Failure::failed(format!("{}: {error}", path.display())))
