@@ -1,5 +1,6 @@
 //! `lab traffic`.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
@@ -11,8 +12,8 @@ use s_core_examples::Failure;
 use s_core_examples::cli::{count, print, si, table};
 use s_core_examples::watch::Interrupt;
 use s_core_lab::traffic::{
-    Endpoint, Groups, Mix, PairTraffic, ProbeSettings, Probes, Reading, Sampler, Traffic,
-    TrafficSettings, Truth, write_probes, write_throughput,
+    Endpoint, Groups, Mix, PairTraffic, Payload, ProbeSeries, ProbeSettings, Probes, Reading,
+    Sampler, Traffic, TrafficSettings, Truth, write_probes, write_throughput,
 };
 use s_core_lab::{HostNumber, LabName, Layout, VmNumber, load, status};
 use s_core_model::{LinkWeights, Rate, VmId};
@@ -39,7 +40,7 @@ pub(crate) struct PairsArgs {
     #[arg(long, value_name = "SHARE", default_value_t = Groups::default().utilisation)]
     utilisation: f64,
     /// The most that all VMs send together, in Mbit/s
-    #[arg(long, value_name = "MBIT", default_value_t = 160.0)]
+    #[arg(long, value_name = "MBIT", default_value_t = Groups::default().most.bytes_per_second() * 8e-6)]
     total_mbit: f64,
     /// What groups and flows are drawn from
     #[arg(long, value_name = "N", default_value_t = 1)]
@@ -104,13 +105,13 @@ pub(crate) fn traffic(name: &LabName, args: &TrafficArgs) -> Result<(), Failure>
     ))?;
     follow(&plan, &running, &mut truth, begin + limit, &interrupt)?;
     let series = (probes.stop()?, sampler.stop());
-    running.stop()?;
+    let payload = running.stop()?;
     let last = truth.read()?;
     print(&report(&last.rates(&first), &series.0))?;
     match &args.out {
         None => Ok(()),
         Some(out) => {
-            write(out, &layout, &first, &last)?;
+            write(out, &layout, &first, &last, &payload)?;
             write_probes(&out.join("round-trips.csv"), &series.0)?;
             Ok(write_throughput(&out.join("throughput.csv"), &series.1)?)
         }
@@ -239,7 +240,7 @@ fn probes(
     Ok(Probes::start(&pairs.collect::<Vec<_>>(), settings)?)
 }
 
-fn report(rates: &[TrafficEntry], probed: &[s_core_lab::traffic::ProbeSeries]) -> String {
+fn report(rates: &[TrafficEntry], probed: &[ProbeSeries]) -> String {
     let mut rows = table(&["VM", "VM", ">bytes/s"]);
     let mut rates = rates.to_vec();
     rates.sort_by_key(|row| std::cmp::Reverse(row.rate));
@@ -282,7 +283,13 @@ fn report(rates: &[TrafficEntry], probed: &[s_core_lab::traffic::ProbeSeries]) -
 }
 
 /// Writes the snapshot of the whole time, with the VMs where they are now, and all frames.
-fn write(out: &Path, layout: &Layout, first: &Reading, last: &Reading) -> Result<(), Failure> {
+fn write(
+    out: &Path,
+    layout: &Layout,
+    first: &Reading,
+    last: &Reading,
+    payload: &BTreeMap<(VmId, VmId), Payload>,
+) -> Result<(), Failure> {
     let hosts = status(layout.name())?.hosts;
     let home = |vm: VmNumber| -> HostNumber {
         let on =
@@ -293,9 +300,13 @@ fn write(out: &Path, layout: &Layout, first: &Reading, last: &Reading) -> Result
     let weights = LinkWeights::thesis().iter().collect::<Vec<_>>();
     let rates = last.rates(first);
     s_core_lab::traffic::snapshot(layout, home, rates, Settings::new(weights))?.write(out)?;
-    let mut text = String::from("from,to,packets,bytes\n");
+    let mut text = String::from("from,to,packets,bytes,payload_bytes\n");
     for ((from, to), frames) in last.since(first) {
-        text += &format!("{from},{to},{},{}\n", frames.packets, frames.bytes);
+        let payload = payload.get(&(from, to)).map_or(0, |payload| payload.sent);
+        text += &format!(
+            "{from},{to},{},{},{payload}\n",
+            frames.packets, frames.bytes
+        );
     }
     let path = out.join("frames.csv");
     fs::write(&path, text).map_err(|error| Failure::failed(format!("{}: {error}", path.display())))

@@ -1,7 +1,7 @@
 //! A TCP connection that carries a given number of bytes, without ever waiting.
 
 use std::io::{self, ErrorKind, Write as _};
-use std::net::{Ipv4Addr, SocketAddrV4, TcpStream};
+use std::net::{SocketAddrV4, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
@@ -39,18 +39,13 @@ pub(super) enum Progress {
 }
 
 impl Connection {
-    /// Begins to connect, to send `bytes`.
-    pub(super) fn open(
-        from: Ipv4Addr,
-        to: SocketAddrV4,
-        bytes: u32,
-        now: Duration,
-    ) -> io::Result<Self> {
+    /// Begins to connect, to send `bytes`. It is not bound to an address: then each destination has all local ports for
+    /// itself, of which ended flows keep theirs for a minute.
+    pub(super) fn open(to: SocketAddrV4, bytes: u32, now: Duration) -> io::Result<Self> {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::TCP))?;
         socket.set_nonblocking(true)?;
         socket.set_send_buffer_size(SEND_BUFFER)?;
         socket.set_tcp_user_timeout(Some(ACKNOWLEDGED_WITHIN))?;
-        socket.bind(&SocketAddrV4::new(from, 0).into())?;
         match socket.connect(&to.into()) {
             Ok(()) => {}
             Err(error) if error.kind() == ErrorKind::WouldBlock => {}

@@ -19,7 +19,7 @@ pub enum Network {
 /// A VM that this process sends and receives for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint {
-    /// Its address.
+    /// Its address, which what it sends bears.
     pub address: Ipv4Addr,
     /// Where it is reached.
     pub network: Network,

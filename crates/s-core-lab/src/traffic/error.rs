@@ -32,6 +32,14 @@ pub enum TrafficError {
         /// What the system said.
         source: io::Error,
     },
+    /// A VM's sockets could not be waited for.
+    #[error("cannot wait for the sockets of {vm}: {source}")]
+    Wait {
+        /// The VM.
+        vm: Ipv4Addr,
+        /// What the system said.
+        source: io::Error,
+    },
     /// The counters of a VM's kernel could not be read.
     #[error("cannot read the frame counters of {vm}: {problem}")]
     Counters {

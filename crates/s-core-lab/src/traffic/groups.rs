@@ -37,7 +37,7 @@ pub struct Groups {
     pub size: u16,
     /// How much of the rate of the most loaded link is used before anything has moved, above 0 up to 1.
     pub utilisation: f64,
-    /// The most that all pairs send together. A small machine's userspace switches carry no more.
+    /// The most that all pairs send together: what the userspace switches of a machine with two cores carry with ease.
     pub most: Rate,
     /// The share of the bytes between VMs of different groups, 0 to below 1.
     pub between: f64,
@@ -48,13 +48,13 @@ pub struct Groups {
 }
 
 impl Default for Groups {
-    /// Groups of four that fill seven tenths of the most loaded link, at most 160 Mbit/s in all, one twentieth of it
+    /// Groups of four that fill seven tenths of the most loaded link, at most 80 Mbit/s in all, one twentieth of it
     /// between groups.
     fn default() -> Self {
         Self {
             size: 4,
             utilisation: 0.7,
-            most: Rate::from_bytes_over(20_000_000, 1_000_000_000),
+            most: Rate::from_bytes_over(10_000_000, 1_000_000_000),
             between: 0.05,
             mix: Mix::default(),
             seed: 1,

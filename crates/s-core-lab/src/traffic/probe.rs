@@ -1,6 +1,6 @@
 //! Round-trip times and losses between VMs.
 
-use std::io::{self, ErrorKind};
+use std::io;
 use std::net::{Ipv4Addr, SocketAddrV4, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -169,7 +169,8 @@ impl Probes {
             let socket = endpoint.run(move || bind(at))?;
             let stop = Arc::clone(&this.stop);
             let until = settings.begin + settings.limit + LAST_ANSWER;
-            let echo = move || answer(&socket, &stop, until).map_err(at_socket(at));
+            let vm = endpoint.address;
+            let echo = move || answer(&socket, &stop, until).map_err(waiting(vm));
             this.echoes.push(endpoint.spawn(echo)?);
         }
         for (endpoint, to) in asking {
@@ -179,7 +180,7 @@ impl Probes {
             let stop = Arc::clone(&this.stop);
             this.probes.push(endpoint.spawn(move || {
                 let to_port = SocketAddrV4::new(to, settings.port);
-                let probes = ask(&socket, to_port, settings, &stop).map_err(at_socket(at))?;
+                let probes = ask(&socket, to_port, settings, &stop).map_err(waiting(from))?;
                 let (from, to) = (from.into(), to.into());
                 Ok(ProbeSeries { from, to, probes })
             })?);
@@ -216,13 +217,8 @@ fn join<T>(thread: JoinHandle<Result<T, TrafficError>>) -> Result<T, TrafficErro
     }
 }
 
-fn at_socket(at: SocketAddrV4) -> impl FnOnce(io::Error) -> TrafficError {
-    let protocol = "UDP";
-    move |source| TrafficError::Socket {
-        protocol,
-        at,
-        source,
-    }
+fn waiting(vm: Ipv4Addr) -> impl FnOnce(io::Error) -> TrafficError {
+    move |source| TrafficError::Wait { vm, source }
 }
 
 fn bind(at: SocketAddrV4) -> Result<UdpSocket, TrafficError> {
@@ -230,7 +226,11 @@ fn bind(at: SocketAddrV4) -> Result<UdpSocket, TrafficError> {
         socket.set_nonblocking(true)?;
         Ok(socket)
     });
-    socket.map_err(at_socket(at))
+    socket.map_err(|source| TrafficError::Socket {
+        protocol: "UDP",
+        at,
+        source,
+    })
 }
 
 /// Waits until there is something to read, or `wait` is over.
@@ -244,14 +244,6 @@ fn wait(socket: &UdpSocket, wait: Duration) -> io::Result<()> {
         Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
         Err(error) => Err(error.into()),
     }
-}
-
-/// Whether this is worth an end. A network that is away for a while is not.
-fn serious(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        ErrorKind::InvalidInput | ErrorKind::NotFound | ErrorKind::Unsupported
-    )
 }
 
 fn answer(socket: &UdpSocket, stop: &AtomicBool, until: Instant) -> io::Result<()> {
@@ -286,7 +278,7 @@ fn ask(
             break;
         }
         if now >= next {
-            send(socket, to, &mut probes, now)?;
+            send(socket, to, &mut probes, now);
             // Those that were missed are not sent in a burst.
             next = (next + every).max(now);
         }
@@ -301,12 +293,7 @@ fn ask(
     Ok(probes)
 }
 
-fn send(
-    socket: &UdpSocket,
-    to: SocketAddrV4,
-    probes: &mut Vec<Probe>,
-    now: Duration,
-) -> io::Result<()> {
+fn send(socket: &UdpSocket, to: SocketAddrV4, probes: &mut Vec<Probe>, now: Duration) {
     let mut datagram = [0; LENGTH];
     let (magic, sequence) = datagram.split_at_mut(QUESTION.len());
     magic.copy_from_slice(&QUESTION);
@@ -315,11 +302,8 @@ fn send(
         sent: now,
         round_trip: None,
     });
-    match socket.send_to(&datagram, to) {
-        Err(error) if serious(&error) => Err(error),
-        // What cannot be sent now is lost.
-        _ => Ok(()),
-    }
+    // What cannot be sent, as while the network is away, is lost.
+    let _ = socket.send_to(&datagram, to);
 }
 
 fn receive(socket: &UdpSocket, to: SocketAddrV4, begin: Instant, probes: &mut [Probe]) {

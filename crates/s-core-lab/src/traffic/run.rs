@@ -206,3 +206,49 @@ pub(super) fn bounded(what: &'static str, count: usize, most: usize) -> Result<(
     let problem = format!("{count} are more than {most}");
     Err(TrafficError::Setting { what, problem })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, TcpListener};
+
+    use s_core_model::Rate;
+
+    use super::*;
+    use crate::traffic::Mix;
+
+    /// Inside a real VM only one end is in this process.
+    #[test]
+    fn a_connection_that_breaks_is_made_again() {
+        let [here, there] = [1, 2].map(|n| Ipv4Addr::new(127, 0, 0, n));
+        let peer = TcpListener::bind((there, 0)).unwrap();
+        let settings = TrafficSettings {
+            port: peer.local_addr().unwrap().port(),
+            limit: Duration::from_secs(20),
+            ..TrafficSettings::default()
+        };
+        let rate = Rate::new(2e6).unwrap();
+        let pairs = [PairTraffic::new(here.into(), there.into(), rate, Mix::BULK)];
+        let traffic = Traffic::start(&[Endpoint::here(here)], &pairs, settings).unwrap();
+        peer.set_nonblocking(true).unwrap();
+        let deadline = Instant::now() + Duration::from_secs(10);
+        for _ in 0..3 {
+            let (stream, from) = loop {
+                match peer.accept() {
+                    Ok(accepted) => break accepted,
+                    Err(_) => assert!(Instant::now() < deadline, "it does not come again"),
+                }
+                thread::sleep(Duration::from_millis(5));
+            };
+            assert_eq!(from.ip(), here);
+            // Something has come that is not read: this resets the connection.
+            stream.peek(&mut [0]).unwrap();
+        }
+        let ended = traffic.stop().unwrap();
+        let payload = ended[&(here.into(), there.into())];
+        assert!(
+            payload.connections >= 2 && payload.broken >= 2,
+            "{payload:?}"
+        );
+        assert!(payload.sent > 0 && payload.received == 0, "{payload:?}");
+    }
+}

@@ -33,8 +33,6 @@ const MOST_SEGMENTS: f64 = 40.0;
 /// What all sources of a VM share.
 #[derive(Debug)]
 pub(super) struct Sender<'a> {
-    /// The VM's address.
-    pub(super) from: Ipv4Addr,
     /// The port of receivers.
     pub(super) port: u16,
     /// Sends datagrams.
@@ -216,7 +214,7 @@ impl Source {
 
     fn connect(&mut self, now: Duration, sender: &Sender<'_>, bytes: u32) {
         let to = SocketAddrV4::new(self.stream.to, sender.port);
-        match Connection::open(sender.from, to, bytes, now) {
+        match Connection::open(to, bytes, now) {
             Ok(connection) => self.connections.push(connection),
             Err(_) => self.broken(now),
         }

@@ -73,7 +73,6 @@ impl Worker {
             let now = begun - self.start;
             self.take_plan(now);
             let sender = Sender {
-                from: self.vm,
                 port: self.shared.settings.port,
                 udp: &self.udp,
                 sizes: self.shared.settings.sizes,
@@ -81,11 +80,9 @@ impl Worker {
             for source in &mut self.sources {
                 source.advance(now, &sender);
             }
-            let ready = self.wait(now).map_err(|source| TrafficError::Socket {
-                protocol: "poll",
-                at: SocketAddrV4::new(self.vm, self.shared.settings.port),
-                source,
-            })?;
+            let vm = self.vm;
+            let ready = self.wait(now);
+            let ready = ready.map_err(|source| TrafficError::Wait { vm, source })?;
             let (datagrams, streams) = ready.split_first().unwrap_or((&false, &[]));
             if *datagrams {
                 self.receiver.read_datagrams(&self.udp);
