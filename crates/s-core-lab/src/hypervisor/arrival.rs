@@ -3,6 +3,7 @@
 use std::io::{self, BufReader, Read as _};
 use std::net::TcpStream;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -113,6 +114,9 @@ impl Claim<'_> {
         let mut octets = [0; PAGE];
         let mut pages = 0;
         loop {
+            if self.host.ends.load(Ordering::Relaxed) {
+                return Err(io::Error::other("this hypervisor ends"));
+            }
             channel.get_mut().within(self.host.settings.step);
             match record(channel)? {
                 Record::Page(page) => {

@@ -36,6 +36,10 @@ pub(super) fn keep(host: &Arc<Host>, door: &TcpListener) {
             let_in(host, stream, from);
         }
     }
+    // Those that are arriving look through this thread at the interfaces.
+    while host.connections.load(Ordering::Relaxed) > 0 {
+        thread::sleep(LOOK);
+    }
 }
 
 /// Connects the VMs whose interfaces are here though nobody takes care of them: after a restart, and when a source gave
@@ -91,17 +95,24 @@ fn let_in(host: &Arc<Host>, stream: TcpStream, from: SocketAddr) {
         tracing::warn!(%from, "too many VMs want to come at once");
         return;
     }
-    let visited = Arc::clone(host);
+    let visit = Visit(Arc::clone(host));
     let receive = move || {
-        if let Err(error) = arrival::receive(&visited, stream) {
+        if let Err(error) = arrival::receive(&visit.0, stream) {
             tracing::warn!(%from, %error, "a VM does not come");
         }
-        visited.connections.fetch_sub(1, Ordering::Relaxed);
     };
     let name = format!("h{}-arrival", host.number.0);
     let started: io::Result<_> = thread::Builder::new().name(name).spawn(receive);
     if let Err(error) = started {
-        host.connections.fetch_sub(1, Ordering::Relaxed);
         tracing::warn!(%from, %error, "no thread to take a VM in");
+    }
+}
+
+/// A connection that is counted until it ends, also by a panic.
+struct Visit(Arc<Host>);
+
+impl Drop for Visit {
+    fn drop(&mut self) {
+        self.0.connections.fetch_sub(1, Ordering::Relaxed);
     }
 }

@@ -77,7 +77,8 @@ use crate::namespace;
 ///
 /// It may be used from any network namespace: what has to happen in the host's does.
 ///
-/// When it is dropped nothing more is let in; VMs that are arriving by then still do.
+/// When it is dropped nothing more is let in. A VM whose memory is still being copied to here stays at its source; one that
+/// is being handed over arrives first, for which up to three steps are waited.
 ///
 /// ```no_run
 /// use std::sync::Arc;
