@@ -164,13 +164,18 @@ impl Lab {
         ));
     }
 
-    /// A hypervisor with steps of a second.
     pub(crate) fn hypervisor(&self, host: HostNumber) -> LabHypervisor {
         self.observed(host, Arc::new(()))
     }
 
     pub(crate) fn observed(&self, host: HostNumber, observer: Arc<dyn Observer>) -> LabHypervisor {
         LabHypervisor::start(&self.layout, host, settings(), observer).unwrap()
+    }
+
+    /// A hypervisor with the usual steps, for tests in which nothing is waited for in vain.
+    pub(crate) fn patient(&self, host: HostNumber, observer: Arc<dyn Observer>) -> LabHypervisor {
+        let settings = MigrationSettings::default();
+        LabHypervisor::start(&self.layout, host, settings, observer).unwrap()
     }
 
     /// Migrates [`VM`] to a host.
@@ -239,6 +244,7 @@ impl Lab {
     }
 }
 
+/// Short steps: what is waited for in vain does not take long.
 pub(crate) fn settings() -> MigrationSettings {
     MigrationSettings {
         step: Duration::from_secs(1),

@@ -38,7 +38,7 @@ fn pings_survive_a_migration_there_and_back() {
         return;
     };
     let notes = Arc::new(Notes::default());
-    let [first, second] = [FIRST, SECOND].map(|host| lab.observed(host, notes.clone()));
+    let [first, second] = [FIRST, SECOND].map(|host| lab.patient(host, notes.clone()));
     for (source, target) in [(&first, SECOND), (&second, FIRST)] {
         let mut ping = namespace::command(&lab.layout.vm_namespace(VmNumber(3)), "ping");
         let address = lab.layout.vm(VM).to_string();
@@ -82,7 +82,7 @@ fn a_stream_survives_and_slows_the_copy() {
         return;
     };
     let notes = Arc::new(Notes::default());
-    let [first, second] = [FIRST, SECOND].map(|host| lab.observed(host, notes.clone()));
+    let [first, second] = [FIRST, SECOND].map(|host| lab.patient(host, notes.clone()));
     let migrate = |vm: VmNumber, target| {
         let from = if target == SECOND { &first } else { &second };
         let target = lab.layout.server(target);
@@ -90,17 +90,17 @@ fn a_stream_survives_and_slows_the_copy() {
         assert_eq!(outcome, MigrationOutcome::Moved);
         notes.last().seconds
     };
-    let idle = migrate(VM, SECOND);
-    migrate(VM, FIRST);
+    // The machine may have other work: it makes one slower, seldom both.
+    let idle = migrate(VM, SECOND).min(migrate(VM, FIRST));
     let stop = Arc::new(AtomicBool::new(false));
     let received = stream(&lab, VmNumber(2), VmNumber(3), &stop);
     assert!(eventually(|| received.load(Ordering::Relaxed) > 1 << 20));
     let loaded = migrate(VM, SECOND);
+    migrate(VM, FIRST);
     eprintln!("alone {idle:.2} s, beside a stream {loaded:.2} s");
     assert!(loaded > idle * 1.2, "{idle} s alone, {loaded} s beside");
 
     // Now the sender itself, and it goes on sending.
-    migrate(VM, FIRST);
     migrate(VmNumber(2), SECOND);
     let before = received.load(Ordering::Relaxed);
     assert!(eventually(
