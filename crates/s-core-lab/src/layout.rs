@@ -5,7 +5,6 @@ use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use s_core_backend::Uuid;
 use s_core_flow::MacAddr;
 use s_core_model::{ServerId, VmId};
 use serde::{Deserialize, Serialize};
@@ -318,49 +317,6 @@ impl Layout {
         MacAddr::new([0x02, 0x77, 0, a, b, c])
     }
 
-    /// What identifies a VM on every host: a UUID of version 8 (RFC 9562) that holds its number and the laboratory's name.
-    pub fn vm_uuid(&self, vm: VmNumber) -> Uuid {
-        let mut octets = [0; 16];
-        octets[..4].copy_from_slice(&vm.0.to_be_bytes());
-        // Version and variant, each in an octet that holds nothing else.
-        octets[6] = 0x80;
-        octets[8] = 0x80;
-        let free = [4, 5, 7, 9, 10, 11, 12, 13];
-        for (at, letter) in free.into_iter().zip(self.name.0.bytes()) {
-            octets[at] = letter;
-        }
-        Uuid::new(octets)
-    }
-
-    /// The VM with this UUID.
-    pub fn vm_with_uuid(&self, uuid: Uuid) -> Option<VmNumber> {
-        let [a, b, c, d, ..] = uuid.octets();
-        let vm = VmNumber(u32::from_be_bytes([a, b, c, d]));
-        (self.has_vm(vm) && self.vm_uuid(vm) == uuid).then_some(vm)
-    }
-
-    /// The VM whose interface's end at its host has this name.
-    pub fn vm_with_vif(&self, name: &str) -> Option<VmNumber> {
-        let number = name.strip_prefix("vif")?.strip_suffix(".0")?;
-        let vm = VmNumber(number.parse().ok()?);
-        (self.has_vm(vm) && self.vif(vm) == name).then_some(vm)
-    }
-
-    fn has_vm(&self, vm: VmNumber) -> bool {
-        let count = u32::from(self.shape.hosts) * u32::from(self.shape.vms_per_host);
-        (1..=count).contains(&vm.0)
-    }
-
-    /// What a VM's interface says about it in the switch's database (`external_ids`).
-    pub fn external_ids(&self, vm: VmNumber) -> [(&'static str, String); 4] {
-        [
-            ("attached-mac", self.mac(vm).to_string()),
-            ("iface-id", self.vm_uuid(vm).to_string()),
-            ("vm-uuid", self.vm_uuid(vm).to_string()),
-            ("s-core-memory-mib", self.shape.vm_memory_mib.to_string()),
-        ]
-    }
-
     /// Where a VM is before anything has moved.
     pub fn first_host(&self, vm: VmNumber) -> HostNumber {
         let per_host = u32::from(self.shape.vms_per_host).max(1);
@@ -508,19 +464,6 @@ mod tests {
         let vifs = layout.vms().map(|vm| layout.vif(vm));
         let longest = interfaces.chain(vifs).map(|name| name.len()).max();
         assert!(longest <= Some(15), "{longest:?}");
-    }
-
-    #[test]
-    fn a_vm_is_known_by_its_uuid_and_its_interface() {
-        let layout = layout(4, &[2]);
-        let uuid = layout.vm_uuid(VmNumber(7));
-        assert_eq!(uuid.to_string(), "00000007-6c61-8062-8000-000000000000");
-        assert_eq!(layout.vm_with_uuid(uuid), Some(VmNumber(7)));
-        let other = Layout::new("laa".parse().unwrap(), Shape::default()).unwrap();
-        assert_eq!(other.vm_with_uuid(uuid), None);
-        let names = ["vif7.0", "vif0.0", "vif17.0", "vif07.0", "vif7.1", "up0"];
-        let known: Vec<_> = names.map(|name| layout.vm_with_vif(name)).into();
-        assert_eq!(known, [Some(VmNumber(7)), None, None, None, None, None]);
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 mod error;
 pub mod hypervisor;
+mod inventory;
 mod layout;
 pub mod namespace;
 pub mod system;

@@ -33,8 +33,8 @@
 //! # What it does not do
 //!
 //! The hosts trust each other: one is known by its address alone, as in a migration network of its own. A source that
-//! stands still for more than twice a step between its last look at the clock and giving the VM away brings it to a target that keeps
-//! no room for it any more. The VM then runs there all the same.
+//! stands still for a step between its last look at the clock and giving the VM away brings it to a target that keeps no
+//! room for it any more. The VM then runs there all the same.
 
 mod announce;
 mod arrival;

@@ -170,7 +170,7 @@ fn a_target_that_starts_again_gets_what_it_was_given() {
         return;
     };
     let waits = Arc::new(Waits(Phase::LeavingComplete, Barrier::new(2)));
-    let first = Arc::new(lab.observed(FIRST, waits.clone()));
+    let first = Arc::new(lab.patient(FIRST, waits.clone()));
     // A phase that a target never comes to.
     let mut target = start(&lab, SECOND, Phase::LeavingGiven);
     let migrating = {

@@ -153,26 +153,34 @@ fn the_last_slot_is_given_once() {
     assert_eq!([runs_at(&first).len(), runs_at(&second).len()], [1, 3]);
 }
 
-/// Waits a while when the source says that it has given the VM.
+/// Takes longer than a step in one phase.
 #[derive(Debug)]
-struct Slow;
+struct Slow(Phase);
 
 impl Observer for Slow {
     fn phase(&self, _vm: VmNumber, phase: Phase) {
-        if phase == Phase::ArrivingGiven {
+        if phase == self.0 {
             thread::sleep(Duration::from_millis(1500));
         }
     }
 }
 
-/// A target that confirms too late has the VM all the same.
+/// A target that confirms too late has the VM all the same; a source that is late does not give it.
 #[test]
 fn without_a_confirmation_the_end_is_unknown() {
     let Some(lab) = Lab::new("without_a_confirmation_the_end_is_unknown", 4) else {
         return;
     };
+    let second = lab.observed(SECOND, Arc::new(Slow(Phase::ArrivingGiven)));
+    let first = lab.observed(FIRST, Arc::new(Slow(Phase::LeavingComplete)));
+    let outcome = lab.migrate(&first, SECOND);
+    let says = "too late to hand it over: the target may have given it up";
+    assert_eq!(outcome, MigrationOutcome::StayedHere(says.into()));
+    lab.assert_home(FIRST, says);
+    drop(first);
+    assert!(eventually(|| free(&second) == 1));
+
     let first = lab.hypervisor(FIRST);
-    let second = lab.observed(SECOND, Arc::new(Slow));
     let outcome = lab.migrate(&first, SECOND);
     let says = "h2 has its interface and did not confirm that it runs: not in time";
     assert_eq!(outcome, MigrationOutcome::Unknown(says.into()));
