@@ -193,6 +193,13 @@ impl Lab {
         from.migrate(uuid, self.layout.server(to), deadline)
     }
 
+    /// Moves a VM's interface from one host to another, as a source does.
+    pub(crate) fn give(&self, vm: VmNumber, from: HostNumber, to: HostNumber) {
+        let [from, to] = [from, to].map(|host| self.layout.host_namespace(host));
+        let vif = self.layout.vif(vm);
+        ip(&from, &[&format!("link set {vif} netns {to}")]);
+    }
+
     /// Sends a signal to a host's switch.
     pub(crate) fn signal_switch(&self, host: HostNumber, signal: Signal) {
         let pidfile = self.layout.host_directory(host).join("ovs-vswitchd.pid");

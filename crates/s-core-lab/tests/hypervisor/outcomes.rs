@@ -16,10 +16,10 @@ use crate::lab::{DEADLINE, FIRST, Lab, SECOND, VM, eventually};
 
 /// Admits or not, and counts.
 #[derive(Debug, Default)]
-struct Counting {
+pub(crate) struct Counting {
     closed: AtomicBool,
-    asked: AtomicU32,
-    failed: AtomicU32,
+    pub(crate) asked: AtomicU32,
+    pub(crate) failed: AtomicU32,
 }
 
 impl Gate for Counting {
