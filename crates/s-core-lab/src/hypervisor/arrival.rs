@@ -3,6 +3,7 @@
 use std::io::{self, BufReader, Read as _};
 use std::net::TcpStream;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -13,7 +14,7 @@ use super::host::Host;
 use super::image::{Digests, PAGE, PAGES_PER_MIB};
 use super::places::{NoPlace, Place};
 use super::report::Phase;
-use super::settings::MigrationSettings;
+use super::settings::{MOST_ROUNDS, MigrationSettings};
 use super::wire::{Offer, Record, Reply};
 use crate::layout::VmNumber;
 
@@ -32,22 +33,26 @@ pub(super) fn receive(host: &Host, stream: TcpStream) -> io::Result<()> {
     let mut channel = BufReader::with_capacity(BUFFER, channel);
     let mut offer = [0; Offer::LENGTH];
     channel.read_exact(&mut offer)?;
-    let claim = match admit(host, &offer) {
+    let admitted = admit(host, &offer);
+    channel.get_mut().within(host.settings.step);
+    let mut claim = match admitted {
         Ok(claim) => claim,
         Err(refusal) => return channel.get_mut().send(&refusal.encode()),
     };
-    host.observer.phase(claim.vm, Phase::ArrivingAdmitted);
+    claim.phase(Phase::ArrivingAdmitted);
     channel.get_mut().send(&Reply::Admitted.encode())?;
     if !claim.take_memory(&mut channel)? {
         return channel.get_mut().send(&Reply::Incomplete.encode());
     }
-    host.observer.phase(claim.vm, Phase::ArrivingComplete);
+    claim.phase(Phase::ArrivingComplete);
     // From here on the source may give the VM's interface, whether it can say so or not.
     let told = channel.get_mut().send(&Reply::Complete.encode());
     if claim.await_interface(&mut channel, told) && claim.connect() {
         channel.get_mut().within(host.settings.step);
         let told = channel.get_mut().send(&Reply::Runs.encode());
-        claim.announce_again();
+        let vm = claim.vm;
+        drop(claim);
+        announce_again(host, vm);
         return told;
     }
     Ok(())
@@ -84,6 +89,7 @@ fn admit<'a>(host: &'a Host, offer: &[u8; Offer::LENGTH]) -> Result<Claim<'a>, R
         host,
         vm,
         gate: None,
+        runs: false,
     };
     if let Some(gate) = host.gate() {
         // Half of what the source waits: it has to hear of it in time.
@@ -96,13 +102,26 @@ fn admit<'a>(host: &'a Host, offer: &[u8; Offer::LENGTH]) -> Result<Claim<'a>, R
     Ok(claim)
 }
 
-/// Room that is kept for a VM. Given back when dropped, unless the VM is here.
+/// A loaded link may have lost the first announcement, and with it all frames to a VM that only listens.
+fn announce_again(host: &Host, vm: VmNumber) {
+    for pause in ANNOUNCE_AGAIN {
+        thread::sleep(pause);
+        // By then it may have left again.
+        if let Err(error) = host.ports.announce(vm, host.settings.step) {
+            tracing::debug!(vm = vm.0, %error, "not announced again");
+        }
+    }
+}
+
+/// Room that is kept for a VM. When dropped it is given back, unless the VM runs here.
 #[derive(Debug)]
 struct Claim<'a> {
     host: &'a Host,
     vm: VmNumber,
     /// The gate that let it in.
     gate: Option<Arc<dyn Gate>>,
+    /// It runs here.
+    runs: bool,
 }
 
 impl Claim<'_> {
@@ -111,8 +130,11 @@ impl Claim<'_> {
         let memory_mib = self.host.layout.shape().vm_memory_mib;
         let mut memory = Digests::new(memory_mib * PAGES_PER_MIB);
         let mut octets = [0; PAGE];
-        let mut pages = 0;
+        let (mut pages, mut rounds) = (0, 0);
         loop {
+            if self.host.ends.load(Ordering::Relaxed) {
+                return Err(io::Error::other("this hypervisor ends"));
+            }
             channel.get_mut().within(self.host.settings.step);
             match record(channel)? {
                 Record::Page(page) => {
@@ -127,7 +149,11 @@ impl Claim<'_> {
                         return Ok(false);
                     }
                 }
-                Record::RoundEnds => channel.get_mut().send(&Reply::RoundIsHere.encode())?,
+                Record::RoundEnds if rounds == MOST_ROUNDS => return Ok(false),
+                Record::RoundEnds => {
+                    rounds += 1;
+                    channel.get_mut().send(&Reply::RoundIsHere.encode())?;
+                }
                 Record::Whole(digest) => return Ok(digest == memory.whole()),
                 Record::Given | Record::KeptHere => return Err(io::ErrorKind::InvalidData.into()),
             }
@@ -171,26 +197,17 @@ impl Claim<'_> {
 
     /// Connects the VM, whose interface is here; says whether it could. If not, it is tried again later, as with any
     /// interface that is here and not connected.
-    fn connect(&self) -> bool {
+    fn connect(&mut self) -> bool {
         match self.host.ports.attach(self.vm, self.host.settings.step) {
             Ok(()) => {
                 self.host.places().set(self.vm, Place::Home);
+                self.runs = true;
                 self.phase(Phase::ArrivingAttached);
                 true
             }
             Err(error) => {
                 tracing::warn!(vm = self.vm.0, %error, "has arrived and is not connected yet");
                 false
-            }
-        }
-    }
-
-    /// A loaded link may have lost the first announcement, and with it all frames to a VM that only listens.
-    fn announce_again(&self) {
-        for pause in ANNOUNCE_AGAIN {
-            thread::sleep(pause);
-            if let Err(error) = self.host.ports.announce(self.vm, self.host.settings.step) {
-                tracing::debug!(vm = self.vm.0, %error, "not announced again");
             }
         }
     }
@@ -202,15 +219,15 @@ impl Claim<'_> {
 
 impl Drop for Claim<'_> {
     fn drop(&mut self) {
-        let arrived = match self.host.look() {
-            Ok((mut places, here)) => {
-                if places.get(self.vm) != Some(Place::Home) {
-                    places.forget(self.vm);
-                }
-                here.contains(&self.vm)
-            }
-            Err(_) => false,
-        };
+        if self.runs {
+            return;
+        }
+        let mut places = self.host.places();
+        places.forget(self.vm);
+        let here = self.host.ports.here();
+        drop(places);
+        // One that is here and could not be connected yet has arrived all the same.
+        let arrived = here.is_ok_and(|here| here.contains(&self.vm));
         if let (false, Some(gate)) = (arrived, &self.gate) {
             gate.failed(&self.host.domain(self.vm));
         }

@@ -114,12 +114,17 @@ impl<'a> Departure<'a> {
                 return MigrationOutcome::StayedHere(why);
             }
         };
-        if let Err(why) = self.stop_and_copy(&mut channel, &image, &left) {
-            // The target need not wait for what does not come; if it cannot be told, it will notice.
-            drop(channel.send(&Record::KeptHere.encode()));
-            return MigrationOutcome::StayedHere(self.resume(why));
+        let given = self
+            .stop_and_copy(&mut channel, &image, &left)
+            .and_then(|complete| self.give(complete));
+        match given {
+            Ok(()) => self.await_confirmation(&mut channel),
+            Err(why) => {
+                // The target need not wait for what does not come; if it cannot be told, it will notice.
+                drop(channel.send(&Record::KeptHere.encode()));
+                MigrationOutcome::StayedHere(self.resume(why))
+            }
         }
-        self.give(&mut channel)
     }
 
     /// Connects to the target and asks it to let the VM in.
@@ -170,13 +175,13 @@ impl<'a> Departure<'a> {
         Ok((image, left))
     }
 
-    /// Pauses the VM and sends the rest of its memory.
+    /// Pauses the VM and sends the rest of its memory. Returns when the target had all of it.
     fn stop_and_copy(
         &mut self,
         channel: &mut Channel,
         image: &Image,
         left: &[u32],
-    ) -> Result<(), String> {
+    ) -> Result<Instant, String> {
         let step = self.step("pause")?;
         self.paused = Some(Instant::now());
         let paused = self.host.ports.detach(self.vm, step);
@@ -184,30 +189,33 @@ impl<'a> Departure<'a> {
         self.phase(Phase::LeavingPaused);
         self.send(channel, image, left)?;
         self.expect(channel, Record::Whole(image.whole()), Reply::Complete)?;
+        let complete = Instant::now();
         self.phase(Phase::LeavingComplete);
-        // Whoever waited long for the threads above must not give the VM to a target that has given up.
-        self.step("hand over").map(drop)
+        Ok(complete)
     }
 
-    /// Gives the paused VM to the target, which has its memory.
-    fn give(&mut self, channel: &mut Channel) -> MigrationOutcome {
-        let given = {
-            let mut places = self.host.places();
-            let given = self.host.ports.give(self.vm, self.target);
-            // Where the interface is decides, whatever the command said.
-            let here = self.host.ports.here().map(|here| here.contains(&self.vm));
-            match (given, here) {
-                (Err(error), Ok(true) | Err(_)) => Err(error.to_string()),
-                (Err(_), Ok(false)) | (Ok(()), _) => {
-                    places.forget(self.vm);
-                    Ok(())
-                }
-            }
-        };
-        if let Err(why) = given {
-            drop(channel.send(&Record::KeptHere.encode()));
-            return MigrationOutcome::StayedHere(self.resume(why));
+    /// Gives the paused VM to the target, which had its memory then. An error leaves it here.
+    fn give(&self, complete: Instant) -> Result<(), String> {
+        let mut places = self.host.places();
+        // The target keeps the room for two steps.
+        if complete.elapsed() > self.host.settings.step {
+            return Err("too late to hand it over: the target may have given it up".into());
         }
+        self.step("hand it over")?;
+        let given = self.host.ports.give(self.vm, self.target);
+        // Where the interface is decides, whatever the command said.
+        let here = self.host.ports.here().map(|here| here.contains(&self.vm));
+        match (given, here) {
+            (Err(error), Ok(true) | Err(_)) => Err(error.to_string()),
+            (Err(_), Ok(false)) | (Ok(()), _) => {
+                places.forget(self.vm);
+                Ok(())
+            }
+        }
+    }
+
+    /// Tells the target that the VM is its own, and waits until it says that it runs.
+    fn await_confirmation(&mut self, channel: &mut Channel) -> MigrationOutcome {
         self.phase(Phase::LeavingGiven);
         channel.within(self.rest());
         let sent = channel.send(&Record::Given.encode());

@@ -65,8 +65,8 @@ impl Image {
         let mut written: Vec<u32> = (0..count)
             .map(|_| {
                 self.chance = next(self.chance);
-                // It is below the number of pages, a u32.
-                (mixed(self.chance) % pages.max(1)) as u32
+                // Its upper half, of the pages; below their number, a u32. Its lowest bit is not by chance.
+                (((mixed(self.chance) >> 32) * pages) >> 32) as u32
             })
             .collect();
         written.sort_unstable();
@@ -160,7 +160,8 @@ mod tests {
             let same = page_of(&image, page) == before[page as usize];
             assert_eq!(same, !written.contains(&page), "page {page}");
         }
-        assert_eq!(image.write(u64::MAX).len(), 252);
+        // Of 256, all but one in e⁴.
+        assert!((245..=256).contains(&image.write(u64::MAX).len()));
     }
 
     /// A digest knows what the last copy of every page was, in whatever order they came.

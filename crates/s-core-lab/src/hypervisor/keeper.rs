@@ -1,5 +1,6 @@
 //! The thread of a host that takes connections and VMs in.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
@@ -12,6 +13,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use super::arrival;
 use super::host::Host;
 use super::places::Place;
+use crate::layout::VmNumber;
 
 /// How often to look for interfaces that nobody takes care of.
 const LOOK: Duration = Duration::from_millis(100);
@@ -36,6 +38,10 @@ pub(super) fn keep(host: &Arc<Host>, door: &TcpListener) {
             let_in(host, stream, from);
         }
     }
+    // Those that are arriving look through this thread at the interfaces.
+    while host.connections.load(Ordering::Relaxed) > 0 {
+        thread::sleep(LOOK);
+    }
 }
 
 /// Connects the VMs whose interfaces are here though nobody takes care of them: after a restart, and when a source gave
@@ -51,30 +57,44 @@ pub(super) fn adopt(host: &Host) -> bool {
     if strays.is_empty() {
         return true;
     }
-    let step = host.settings.step;
-    let connected = host.ports.connected(step);
+    // A switch that hangs takes all the time for the first: the others' turn comes when it answers again.
+    let until = Instant::now() + host.settings.step;
+    let connected = host.ports.connected(host.settings.step);
     let mut all = true;
     for vm in strays {
+        let left = until.saturating_duration_since(Instant::now());
         let done = match &connected {
-            Ok(connected) if connected.contains(&vm) => Ok(()),
-            Ok(_) => {
-                tracing::info!(vm = vm.0, "is here and not connected");
-                let attached = host.ports.attach(vm, step);
-                attached.map_err(|error| error.to_string())
-            }
             Err(error) => Err(error.to_string()),
+            Ok(_) if left.is_zero() => Err("the switch is slow".into()),
+            Ok(connected) => adopt_one(host, vm, connected, left),
         };
         let mut places = host.places();
         match done {
             Ok(()) => places.set(vm, Place::Home),
             Err(error) => {
-                tracing::warn!(vm = vm.0, %error, "cannot be connected yet");
+                tracing::warn!(vm = vm.0, error, "cannot be connected yet");
                 places.forget(vm);
                 all = false;
             }
         }
     }
     all
+}
+
+fn adopt_one(
+    host: &Host,
+    vm: VmNumber,
+    connected: &BTreeSet<VmNumber>,
+    time: Duration,
+) -> Result<(), String> {
+    let done = if connected.contains(&vm) {
+        // Whoever connected it may not have come to announce it; and only a switch that has the port can do that.
+        host.ports.announce(vm, time)
+    } else {
+        tracing::info!(vm = vm.0, "is here and not connected");
+        host.ports.attach(vm, time)
+    };
+    done.map_err(|error| error.to_string())
 }
 
 /// Hears a host of the laboratory out, on a thread of its own.
@@ -91,17 +111,24 @@ fn let_in(host: &Arc<Host>, stream: TcpStream, from: SocketAddr) {
         tracing::warn!(%from, "too many VMs want to come at once");
         return;
     }
-    let visited = Arc::clone(host);
+    let visit = Visit(Arc::clone(host));
     let receive = move || {
-        if let Err(error) = arrival::receive(&visited, stream) {
+        if let Err(error) = arrival::receive(&visit.0, stream) {
             tracing::warn!(%from, %error, "a VM does not come");
         }
-        visited.connections.fetch_sub(1, Ordering::Relaxed);
     };
     let name = format!("h{}-arrival", host.number.0);
     let started: io::Result<_> = thread::Builder::new().name(name).spawn(receive);
     if let Err(error) = started {
-        host.connections.fetch_sub(1, Ordering::Relaxed);
         tracing::warn!(%from, %error, "no thread to take a VM in");
+    }
+}
+
+/// A connection that is counted until it ends, also by a panic.
+struct Visit(Arc<Host>);
+
+impl Drop for Visit {
+    fn drop(&mut self) {
+        self.0.connections.fetch_sub(1, Ordering::Relaxed);
     }
 }

@@ -33,8 +33,8 @@
 //! # What it does not do
 //!
 //! The hosts trust each other: one is known by its address alone, as in a migration network of its own. A source that
-//! stands still for more than twice a step between its last look at the clock and giving the VM away brings it to a target that keeps
-//! no room for it any more. The VM then runs there all the same.
+//! stands still for a step between its last look at the clock and giving the VM away brings it to a target that keeps no
+//! room for it any more. The VM then runs there all the same.
 
 mod announce;
 mod arrival;
@@ -77,7 +77,8 @@ use crate::namespace;
 ///
 /// It may be used from any network namespace: what has to happen in the host's does.
 ///
-/// When it is dropped nothing more is let in; VMs that are arriving by then still do.
+/// When it is dropped nothing more is let in. A VM whose memory is still being copied to here stays at its source; one that
+/// is being handed over arrives first, for which up to three steps are waited.
 ///
 /// ```no_run
 /// use std::sync::Arc;

@@ -2,6 +2,7 @@
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Barrier};
 use std::thread;
 
@@ -11,6 +12,7 @@ use s_core_lab::hypervisor::{Observer, Phase};
 use s_core_lab::{HostNumber, LabHypervisor, Layout, VmNumber};
 
 use crate::lab::{DEADLINE, FIRST, Lab, SECOND, VM, eventually, settings};
+use crate::outcomes::Counting;
 
 /// What a child process is to do: the layout, its host and the phase in which it ends, as JSON.
 const ORDER: &str = "S_CORE_LAB_CHILD";
@@ -150,6 +152,27 @@ fn a_target_that_is_killed_leaves_one_home() {
     }
 }
 
+/// A source that dies when the target has all may have given the VM in its last moment: room is kept for it.
+#[test]
+fn a_vm_that_comes_without_a_word_is_expected() {
+    let Some(lab) = Lab::new("a_vm_that_comes_without_a_word_is_expected", 2) else {
+        return;
+    };
+    let gate = Arc::new(Counting::default());
+    let second = lab.patient(SECOND, Arc::new(()));
+    second.guard(gate.clone());
+    let about = "source killed before it told";
+    killed(start(&lab, FIRST, Phase::LeavingComplete), about);
+    assert_eq!(second.arriving(DEADLINE).unwrap().len(), 1);
+    assert_eq!(second.free_capacity(DEADLINE).unwrap().vm_slots, 0);
+    lab.give(VM, FIRST, SECOND);
+    lab.assert_home(SECOND, about);
+    assert!(eventually(|| second.arriving(DEADLINE).unwrap().is_empty()));
+    let counts = [&gate.asked, &gate.failed];
+    let counts = counts.map(|count| count.load(Ordering::Relaxed));
+    assert_eq!(counts, [1, 0]);
+}
+
 /// Waits in one phase until told to go on.
 #[derive(Debug)]
 struct Waits(Phase, Barrier);
@@ -170,7 +193,7 @@ fn a_target_that_starts_again_gets_what_it_was_given() {
         return;
     };
     let waits = Arc::new(Waits(Phase::LeavingComplete, Barrier::new(2)));
-    let first = Arc::new(lab.observed(FIRST, waits.clone()));
+    let first = Arc::new(lab.patient(FIRST, waits.clone()));
     // A phase that a target never comes to.
     let mut target = start(&lab, SECOND, Phase::LeavingGiven);
     let migrating = {

@@ -35,6 +35,7 @@ const PROGRAMS: [&str; 8] = [
 ];
 
 /// Ended when dropped, also by a panic.
+#[derive(Debug)]
 pub(crate) struct Lab {
     pub(crate) layout: Layout,
 }
@@ -49,7 +50,7 @@ impl Lab {
             }
             Some(missing) => {
                 // Past the test harness, which shows nothing of tests that pass.
-                writeln!(io::stderr(), "SKIPPED: {test}: {missing}").unwrap();
+                let _ = writeln!(io::stderr(), "SKIPPED: {test}: {missing}");
                 return None;
             }
         }
@@ -163,7 +164,6 @@ impl Lab {
         ));
     }
 
-    /// A hypervisor with steps of a second.
     pub(crate) fn hypervisor(&self, host: HostNumber) -> LabHypervisor {
         self.observed(host, Arc::new(()))
     }
@@ -172,10 +172,32 @@ impl Lab {
         LabHypervisor::start(&self.layout, host, settings(), observer).unwrap()
     }
 
+    /// A hypervisor with the usual steps, for tests in which nothing is waited for in vain.
+    pub(crate) fn patient(&self, host: HostNumber, observer: Arc<dyn Observer>) -> LabHypervisor {
+        let settings = MigrationSettings::default();
+        LabHypervisor::start(&self.layout, host, settings, observer).unwrap()
+    }
+
     /// Migrates [`VM`] to a host.
     pub(crate) fn migrate(&self, from: &LabHypervisor, to: HostNumber) -> MigrationOutcome {
+        self.migrate_within(from, to, DEADLINE)
+    }
+
+    pub(crate) fn migrate_within(
+        &self,
+        from: &LabHypervisor,
+        to: HostNumber,
+        deadline: Duration,
+    ) -> MigrationOutcome {
         let uuid = self.layout.vm_uuid(VM);
-        from.migrate(uuid, self.layout.server(to), DEADLINE)
+        from.migrate(uuid, self.layout.server(to), deadline)
+    }
+
+    /// Moves a VM's interface from one host to another, as a source does.
+    pub(crate) fn give(&self, vm: VmNumber, from: HostNumber, to: HostNumber) {
+        let [from, to] = [from, to].map(|host| self.layout.host_namespace(host));
+        let vif = self.layout.vif(vm);
+        ip(&from, &[&format!("link set {vif} netns {to}")]);
     }
 
     /// Sends a signal to a host's switch.
@@ -229,6 +251,7 @@ impl Lab {
     }
 }
 
+/// Short steps: what is waited for in vain does not take long.
 pub(crate) fn settings() -> MigrationSettings {
     MigrationSettings {
         step: Duration::from_secs(1),
@@ -295,9 +318,11 @@ fn end(pidfile: &Path) {
     // It is no child of ours: nobody may collect it, so a zombie counts as ended.
     let stat = format!("/proc/{process}/stat");
     let runs = || fs::read_to_string(&stat).is_ok_and(|stat| !stat.contains(") Z "));
-    for signal in [Signal::CONT, Signal::TERM, Signal::KILL] {
-        drop(kill_process(process, signal));
-        for _ in 0..if signal == Signal::CONT { 0 } else { 100 } {
+    // One that a test has stopped goes on, to hear the next.
+    kill_process(process, Signal::CONT).ok();
+    for signal in [Signal::TERM, Signal::KILL] {
+        kill_process(process, signal).ok();
+        for _ in 0..100 {
             if !runs() {
                 return;
             }

@@ -5,21 +5,21 @@ use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Barrier};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustix::process::Signal;
 use s_core_backend::{Domain, Gate, Hypervisor as _, MigrationOutcome, Uuid};
 use s_core_lab::hypervisor::{Faults, Observer, Phase};
-use s_core_lab::{LabHypervisor, VmNumber, namespace};
+use s_core_lab::{HostNumber, LabHypervisor, VmNumber, namespace};
 
 use crate::lab::{DEADLINE, FIRST, Lab, SECOND, VM, eventually};
 
 /// Admits or not, and counts.
 #[derive(Debug, Default)]
-struct Counting {
+pub(crate) struct Counting {
     closed: AtomicBool,
-    asked: AtomicU32,
-    failed: AtomicU32,
+    pub(crate) asked: AtomicU32,
+    pub(crate) failed: AtomicU32,
 }
 
 impl Gate for Counting {
@@ -56,7 +56,7 @@ fn a_vm_that_does_not_move_stays() {
     let check = |at_source: Faults, at_target: Faults, says: &str| {
         first.set_faults(at_source);
         second.set_faults(at_target);
-        let outcome = lab.migrate(&first, SECOND);
+        let outcome = lab.migrate_within(&first, SECOND, Duration::from_secs(4));
         let MigrationOutcome::StayedHere(why) = &outcome else {
             panic!("{outcome:?}, not {says:?}");
         };
@@ -82,15 +82,13 @@ fn a_vm_that_does_not_move_stays() {
     };
     let asked = check(none(), cut, "copying its memory to h2");
     assert_eq!(asked, [1, 1]);
-    // 4 MiB at 100 kB a second are not through within 20 s: it gives up in time.
-    let bytes_per_second = Some(200_000);
-    let late = Faults {
+    // 4 MiB at 1 MB a second are not through within 4 s: it gives up in time.
+    let bytes_per_second = Some(1_000_000);
+    let late = || Faults {
         bytes_per_second,
         ..none()
     };
-    let began = Instant::now();
-    let asked = check(late, none(), "too late to copy");
-    assert!(began.elapsed() < DEADLINE + Duration::from_secs(3));
+    let asked = check(late(), none(), "too late to copy");
     assert_eq!(asked, [2, 2]);
     gate.closed.store(true, Ordering::Relaxed);
     let asked = check(none(), none(), "h2: its gate does not admit the VM");
@@ -111,7 +109,19 @@ fn a_vm_that_does_not_move_stays() {
     let no_vm = "not begun: no VM of this laboratory has UUID 00000000-0000-0000-0000-000000000000";
     stays(outcome, no_vm);
 
-    drop(second);
+    // A target that ends, and one that has ended.
+    first.set_faults(late());
+    let outcome = thread::scope(|scope| {
+        let migrating = scope.spawn(|| lab.migrate(&first, SECOND));
+        assert!(eventually(|| second.arriving(DEADLINE).unwrap().len() == 1));
+        drop(second);
+        migrating.join().unwrap()
+    });
+    assert!(
+        matches!(outcome, MigrationOutcome::StayedHere(_)),
+        "{outcome:?}"
+    );
+    assert_eq!(gate.failed.load(Ordering::Relaxed), 3);
     let outcome = lab.migrate(&first, SECOND);
     let says = "cannot connect to 10.77.0.2:8002: Connection refused";
     assert!(matches!(&outcome, MigrationOutcome::StayedHere(why) if why.starts_with(says)));
@@ -143,26 +153,34 @@ fn the_last_slot_is_given_once() {
     assert_eq!([runs_at(&first).len(), runs_at(&second).len()], [1, 3]);
 }
 
-/// Waits a while when the source says that it has given the VM.
+/// Takes longer than a step in one phase.
 #[derive(Debug)]
-struct Slow;
+struct Slow(Phase);
 
 impl Observer for Slow {
     fn phase(&self, _vm: VmNumber, phase: Phase) {
-        if phase == Phase::ArrivingGiven {
+        if phase == self.0 {
             thread::sleep(Duration::from_millis(1500));
         }
     }
 }
 
-/// A target that confirms too late has the VM all the same.
+/// A target that confirms too late has the VM all the same; a source that is late does not give it.
 #[test]
 fn without_a_confirmation_the_end_is_unknown() {
     let Some(lab) = Lab::new("without_a_confirmation_the_end_is_unknown", 4) else {
         return;
     };
+    let second = lab.observed(SECOND, Arc::new(Slow(Phase::ArrivingGiven)));
+    let first = lab.observed(FIRST, Arc::new(Slow(Phase::LeavingComplete)));
+    let outcome = lab.migrate(&first, SECOND);
+    let says = "too late to hand it over: the target may have given it up";
+    assert_eq!(outcome, MigrationOutcome::StayedHere(says.into()));
+    lab.assert_home(FIRST, says);
+    drop(first);
+    assert!(eventually(|| free(&second) == 1));
+
     let first = lab.hypervisor(FIRST);
-    let second = lab.observed(SECOND, Arc::new(Slow));
     let outcome = lab.migrate(&first, SECOND);
     let says = "h2 has its interface and did not confirm that it runs: not in time";
     assert_eq!(outcome, MigrationOutcome::Unknown(says.into()));
@@ -174,35 +192,51 @@ fn without_a_confirmation_the_end_is_unknown() {
     assert_eq!(runs_at(&second), ["vm1", "vm3", "vm4"]);
 }
 
+/// Stops a host's switch in one phase.
+#[derive(Debug)]
+struct Stops(Arc<Lab>, Phase, HostNumber);
+
+impl Observer for Stops {
+    fn phase(&self, _vm: VmNumber, phase: Phase) {
+        if phase == self.1 {
+            self.0.signal_switch(self.2, Signal::STOP);
+        }
+    }
+}
+
 /// A switch that hangs delays, and loses nothing.
 #[test]
 fn a_switch_that_hangs_gets_its_port_later() {
     let Some(lab) = Lab::new("a_switch_that_hangs_gets_its_port_later", 4) else {
         return;
     };
-    let [first, second] = [FIRST, SECOND].map(|host| lab.hypervisor(host));
-    // At the source: the VM cannot be paused.
-    let uuid = lab.layout.vm_uuid(VM);
-    let target = lab.layout.server(SECOND);
-    let first = Arc::new(first);
-    first.set_faults(Faults {
-        bytes_per_second: Some(4 << 20),
-        ..Faults::default()
-    });
-    let migrating = {
-        let first = first.clone();
-        thread::spawn(move || first.migrate(uuid, target, DEADLINE))
+    let lab = Arc::new(lab);
+    let check = |phase: Phase, host: HostNumber, stays: Option<&str>| {
+        let stops = Arc::new(Stops(lab.clone(), phase, host));
+        let [first, second] = [FIRST, SECOND].map(|host| lab.observed(host, stops.clone()));
+        let outcome = lab.migrate(&first, SECOND);
+        lab.signal_switch(host, Signal::CONT);
+        let home = match (&outcome, stays) {
+            (MigrationOutcome::StayedHere(why), Some(says)) if why.contains(says) => FIRST,
+            (MigrationOutcome::Unknown(_), None) => SECOND,
+            _ => panic!("{phase:?}: {outcome:?}"),
+        };
+        let about = format!("hung at {phase:?}");
+        lab.assert_home(home, &about);
+        let expected = if home == FIRST { [1, 1] } else { [2, 0] };
+        assert!(
+            eventually(|| [free(&first), free(&second)] == expected),
+            "{about}"
+        );
     };
-    thread::sleep(Duration::from_millis(300));
-    lab.signal_switch(FIRST, Signal::STOP);
-    let outcome = migrating.join().unwrap();
-    lab.signal_switch(FIRST, Signal::CONT);
-    let MigrationOutcome::StayedHere(why) = &outcome else {
-        panic!("{outcome:?}");
-    };
-    eprintln!("{why}");
-    lab.assert_home(FIRST, "the source's switch hung");
-    assert!(eventually(|| free(&second) == 1));
+    check(Phase::LeavingCopied, FIRST, Some("not in time"));
+    check(
+        Phase::LeavingPaused,
+        FIRST,
+        Some("it is not connected again yet"),
+    );
+    check(Phase::ArrivingComplete, SECOND, Some("not in time"));
+    check(Phase::ArrivingGiven, SECOND, None);
 }
 
 /// Nobody is heard who is no other host, and nothing is taken in that is no offer.
