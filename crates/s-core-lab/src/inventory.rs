@@ -6,34 +6,47 @@ use s_core_flow::MacAddr;
 use crate::layout::{HostNumber, Layout, VmNumber};
 
 impl Layout {
-    /// The UUID of a VM: version 8 of RFC 9562, from the laboratory's name and the VM's number.
-    pub fn uuid(&self, vm: VmNumber) -> Uuid {
-        let mut name = [0; 8];
-        let text = self.name().as_str().as_bytes();
-        name[..text.len()].copy_from_slice(text);
-        let [a, b, c, d, e, f, g, h] = name;
-        let [w, x, y, z] = vm.0.to_be_bytes();
-        let (version, variant) = (0x80, 0x80);
-        Uuid::new([a, b, c, d, e, f, version, g, variant, h, 0, 0, w, x, y, z])
+    /// What identifies a VM on every host: a UUID of version 8 (RFC 9562) that holds its number and the laboratory's name.
+    pub fn vm_uuid(&self, vm: VmNumber) -> Uuid {
+        let mut octets = [0; 16];
+        octets[..4].copy_from_slice(&vm.0.to_be_bytes());
+        // Version and variant, each in an octet that holds nothing else.
+        octets[6] = 0x80;
+        octets[8] = 0x80;
+        let free = [4, 5, 7, 9, 10, 11, 12, 13];
+        for (at, letter) in free.into_iter().zip(self.name().as_str().bytes()) {
+            octets[at] = letter;
+        }
+        Uuid::new(octets)
     }
 
-    /// The `external_ids` of a VM's interface, by which agents know whose it is.
-    pub fn external_ids(&self, vm: VmNumber) -> [(&'static str, String); 4] {
-        let uuid = self.uuid(vm).to_string();
-        [
-            ("attached-mac", self.mac(vm).to_string()),
-            ("iface-id", uuid.clone()),
-            ("vm-uuid", uuid),
-            ("s-core-memory-mib", self.shape().vm_memory_mib.to_string()),
-        ]
+    /// The VM with this UUID.
+    pub fn vm_with_uuid(&self, uuid: Uuid) -> Option<VmNumber> {
+        let [a, b, c, d, ..] = uuid.octets();
+        let vm = VmNumber(u32::from_be_bytes([a, b, c, d]));
+        (self.has_vm(vm) && self.vm_uuid(vm) == uuid).then_some(vm)
     }
 
-    /// The VM whose interface has this name on the host.
-    pub fn vm_of_vif(&self, name: &str) -> Option<VmNumber> {
+    /// The VM whose interface's end at its host has this name.
+    pub fn vm_with_vif(&self, name: &str) -> Option<VmNumber> {
         let number = name.strip_prefix("vif")?.strip_suffix(".0")?;
         let vm = VmNumber(number.parse().ok()?);
-        // Not `vif+1.0` or `vif01.0`.
-        (self.vif(vm) == name && self.vms().any(|other| other == vm)).then_some(vm)
+        (self.has_vm(vm) && self.vif(vm) == name).then_some(vm)
+    }
+
+    fn has_vm(&self, vm: VmNumber) -> bool {
+        let count = u32::from(self.shape().hosts) * u32::from(self.shape().vms_per_host);
+        (1..=count).contains(&vm.0)
+    }
+
+    /// What a VM's interface says about it in the switch's database (`external_ids`).
+    pub fn external_ids(&self, vm: VmNumber) -> [(&'static str, String); 4] {
+        [
+            ("attached-mac", self.mac(vm).to_string()),
+            ("iface-id", self.vm_uuid(vm).to_string()),
+            ("vm-uuid", self.vm_uuid(vm).to_string()),
+            ("s-core-memory-mib", self.shape().vm_memory_mib.to_string()),
+        ]
     }
 
     /// The MAC address of a host's bridge, and so of its control domain. It stays when the switch restarts.
@@ -46,7 +59,7 @@ impl Layout {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Shape;
+    use crate::{LabName, Shape};
 
     #[test]
     fn interfaces_tell_their_vm() {
@@ -61,21 +74,20 @@ mod tests {
             ("vif7.1", None),
             ("up0", None),
         ] {
-            assert_eq!(layout.vm_of_vif(name), vm, "{name}");
+            assert_eq!(layout.vm_with_vif(name), vm, "{name}");
         }
     }
 
     #[test]
     fn a_uuid_is_of_one_vm_of_one_laboratory() {
-        let uuid = |name: &str, vm| {
-            let layout = Layout::new(name.parse().unwrap(), Shape::default()).unwrap();
-            layout.uuid(VmNumber(vm)).to_string()
-        };
-        assert_eq!(
-            uuid("abcdefgh", 258),
-            "61626364-6566-8067-8068-000000000102"
-        );
-        assert_eq!(uuid("lab", 1), "6c616200-0000-8000-8000-000000000001");
-        assert_ne!(uuid("lab", 1), uuid("lab1", 1));
+        let layout = Layout::new(LabName::default(), Shape::default()).unwrap();
+        let uuid = layout.vm_uuid(VmNumber(7));
+        assert_eq!(uuid.to_string(), "00000007-6c61-8062-8000-000000000000");
+        assert_eq!(layout.vm_with_uuid(uuid), Some(VmNumber(7)));
+        let other = Layout::new("laa".parse().unwrap(), Shape::default()).unwrap();
+        assert_eq!(other.vm_with_uuid(uuid), None);
+        let longest = Layout::new("abcdefgh".parse().unwrap(), Shape::default()).unwrap();
+        let uuid = longest.vm_uuid(VmNumber(16));
+        assert_eq!(longest.vm_with_uuid(uuid), Some(VmNumber(16)));
     }
 }

@@ -89,7 +89,7 @@ fn host_status(layout: &Layout, host: HostNumber) -> Result<HostStatus, LabError
     let vms = switch::interfaces(layout, host).map(|interfaces| {
         let vms = interfaces
             .iter()
-            .filter_map(|interface| layout.vm_of_vif(&interface.name));
+            .filter_map(|interface| layout.vm_with_vif(&interface.name));
         let mut vms: Vec<_> = vms.collect();
         vms.sort_unstable();
         vms

@@ -1,5 +1,7 @@
 //! Laboratories of real Open vSwitch: what is up works, and what is down is gone.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod support;
 
 use std::collections::BTreeMap;
