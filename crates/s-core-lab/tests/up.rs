@@ -338,13 +338,18 @@ fn up_that_is_killed_or_fails_leaves_nothing_that_down_does_not_remove() {
     }
     let layout = layout('k', Shape::default());
     let lab = TakenDown(layout.name().clone());
-    for after in [20, 60, 120, 250, 500] {
+    let namespaces = || namespace::with_prefix(&layout.prefix()).unwrap().len();
+    for (made, then) in [(1, 0), (5, 0), (21, 0), (21, 100), (21, 300)] {
         let mut child = up_in_a_child(&layout).spawn().unwrap();
-        thread::sleep(Duration::from_millis(after));
+        let begun = Instant::now();
+        while namespaces() < made && begun.elapsed() < 10 * SECOND {
+            thread::sleep(SECOND / 2000);
+        }
+        thread::sleep(Duration::from_millis(then));
         child.kill().unwrap();
         child.wait().unwrap();
         s_core_lab::down(&lab.0).unwrap();
-        assert_eq!(traces(&layout), [""; 0], "killed after {after} ms");
+        assert_eq!(traces(&layout), [""; 0], "{made} namespaces and {then} ms");
     }
 
     // A switch that does not start, found first in the path.
