@@ -41,8 +41,8 @@ impl fmt::Display for Removed {
     }
 }
 
-/// Removes all that bears the name of a laboratory: processes that use its namespaces (SIGTERM, then SIGKILL; never
-/// this process), the namespaces with all that is in them, the directory with all files. It needs no layout, so it does
+/// Removes all that bears the name of a laboratory: processes that use its namespaces, be it with one thread
+/// (SIGTERM, then SIGKILL; never this process), the namespaces with all that is in them, the directory with all files. It needs no layout, so it does
 /// so also for a laboratory that was never finished. Where nothing is, it does nothing.
 ///
 /// # Errors
