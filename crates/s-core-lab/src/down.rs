@@ -25,21 +25,24 @@ impl fmt::Display for Removed {
         if *self == Self::default() {
             return f.write_str("nothing, for nothing was there");
         }
-        let Self {
-            processes,
-            namespaces,
-            directory,
-        } = self;
-        let files = if *directory { "its files" } else { "no files" };
+        let plural = |number, ending| if number == 1 { "" } else { ending };
+        let (processes, namespaces) = (self.processes, self.namespaces);
+        let files = if self.directory {
+            "its files"
+        } else {
+            "no files"
+        };
         write!(
             f,
-            "{processes} processes, {namespaces} namespaces and {files}"
+            "{processes} process{}, {namespaces} namespace{} and {files}",
+            plural(processes, "es"),
+            plural(namespaces, "s")
         )
     }
 }
 
-/// Removes all that bears the name of a laboratory: processes that use its namespaces (SIGTERM, then SIGKILL; never
-/// this process), the namespaces with all that is in them, the directory with all files. It needs no layout, so it does
+/// Removes all that bears the name of a laboratory: processes that use its namespaces, be it with one thread
+/// (SIGTERM, then SIGKILL; never this process), the namespaces with all that is in them, the directory with all files. It needs no layout, so it does
 /// so also for a laboratory that was never finished. Where nothing is, it does nothing.
 ///
 /// # Errors
@@ -68,4 +71,26 @@ pub(crate) fn remove(name: &LabName) -> Result<Removed, LabError> {
     removed.directory = record::remove(name)?;
     removed.processes = processes?;
     namespaces.map(|()| removed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_removed_is_said() {
+        for (processes, namespaces, directory, says) in [
+            (0, 0, false, "nothing, for nothing was there"),
+            (8, 21, true, "8 processes, 21 namespaces and its files"),
+            (1, 1, false, "1 process, 1 namespace and no files"),
+            (0, 0, true, "0 processes, 0 namespaces and its files"),
+        ] {
+            let removed = Removed {
+                processes,
+                namespaces,
+                directory,
+            };
+            assert_eq!(removed.to_string(), says);
+        }
+    }
 }

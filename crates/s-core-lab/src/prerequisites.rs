@@ -60,7 +60,7 @@ fn missing(is_root: bool, is_there: impl Fn(&str) -> bool) -> Option<String> {
         (!is_root).then(|| "a laboratory needs root, for network namespaces".to_owned());
     let installation = (!files.is_empty()).then(|| {
         let [files, packages] = [files.join(", "), packages.join(" ")];
-        format!("not found: {files} (Debian: apt-get install {packages})")
+        format!("not found in PATH: {files} (Debian: apt-get install {packages})")
     });
     let parts: Vec<_> = privilege.into_iter().chain(installation).collect();
     (!parts.is_empty()).then(|| parts.join("; "))
@@ -79,13 +79,13 @@ mod tests {
         check(true, &[], None);
         let root = "a laboratory needs root, for network namespaces";
         check(false, &[], Some(root));
-        let tc = "not found: tc (Debian: apt-get install iproute2)";
+        let tc = "not found in PATH: tc (Debian: apt-get install iproute2)";
         check(true, &["tc"], Some(tc));
         check(
             true,
             &["ovsdb-tool", "ovs-vsctl", "ip", "ethtool"],
             Some(
-                "not found: ovsdb-tool, ovs-vsctl, ip, ethtool \
+                "not found in PATH: ovsdb-tool, ovs-vsctl, ip, ethtool \
                  (Debian: apt-get install openvswitch-switch iproute2 ethtool)",
             ),
         );

@@ -155,8 +155,8 @@ mod tests {
             port_commands(&layout, VmNumber(5)).join(" "),
             "-- add-port br0 vif5.0 -- set interface vif5.0 \
              external_ids:attached-mac=\"02:77:00:00:00:05\" \
-             external_ids:iface-id=\"64656d6f-0000-8000-8000-000000000005\" \
-             external_ids:vm-uuid=\"64656d6f-0000-8000-8000-000000000005\" \
+             external_ids:iface-id=\"00000005-6465-806d-806f-000000000000\" \
+             external_ids:vm-uuid=\"00000005-6465-806d-806f-000000000000\" \
              external_ids:s-core-memory-mib=\"16\""
         );
         let bridge = bridge_commands(&layout, HostNumber(2)).join(" ");

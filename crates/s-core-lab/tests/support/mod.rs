@@ -1,5 +1,7 @@
 //! A laboratory for a test, removed when dropped, also by a panic.
 
+#![allow(dead_code, reason = "each test uses its part")]
+
 use std::io::{self, Write as _};
 
 use s_core_lab::{LabName, Layout, Shape, down, prerequisites, up};

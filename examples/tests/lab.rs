@@ -1,0 +1,100 @@
+//! `lab` as its users call it.
+//!
+//! Needs root and Open vSwitch; without, it says so and passes, unless `S_CORE_REQUIRE_OVS=1`.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+#[path = "../../crates/s-core-lab/tests/support/mod.rs"]
+mod support;
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use s_core_lab::Shape;
+use serde_json::Value;
+use support::{TakenDown, is_possible, layout};
+
+fn lab(arguments: &[&str]) -> Output {
+    let test = std::env::current_exe().unwrap();
+    let profile = test.parent().and_then(Path::parent).unwrap();
+    let mut program = Command::new(profile.join("examples/lab"));
+    program.args(arguments).output().unwrap()
+}
+
+fn check(arguments: &[&str], code: i32, says: &str) -> String {
+    let output = lab(arguments);
+    let [out, err] = [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap());
+    assert_eq!(output.status.code(), Some(code), "{arguments:?}: {err}");
+    let text = if code == 0 { &out } else { &err };
+    assert!(text.contains(says), "{arguments:?}: {text}");
+    out
+}
+
+#[test]
+fn wrong_calls_are_refused() {
+    for (arguments, says) in [
+        (&["up", "--hosts", "0"][..], "hosts: 0 is not 1 to 250"),
+        (&["up", "--hosts", "300000"], "300000 is not in 0..=65535"),
+        (
+            &["up", "--fan-out", "8"],
+            "fan_out: makes 8 racks for 4 hosts",
+        ),
+        (
+            &["up", "--vms", "9", "--vm-slots", "8"],
+            "vm_slots: 8 do not hold 9 VMs",
+        ),
+        (
+            &["down", "--name", "../etc"],
+            "is not 1 to 8 lower-case letters and digits",
+        ),
+        (&[], "Usage: lab"),
+    ] {
+        check(arguments, 2, says);
+    }
+}
+
+#[test]
+fn a_laboratory_comes_and_goes() {
+    if !is_possible("a_laboratory_comes_and_goes") {
+        return;
+    }
+    let layout = layout('p', Shape::default());
+    let lab = TakenDown(layout.name().clone());
+    let name = ["--name", lab.0.as_str()];
+    let call = |words: &[&'static str], code, says: &str| {
+        let words: Vec<_> = words.iter().copied().chain(name).collect();
+        check(&words, code, says)
+    };
+    let absent = format!("there is no laboratory {}", lab.0);
+    call(&["status"], 1, &absent);
+    let small = [
+        "up",
+        "--hosts",
+        "2",
+        "--vms",
+        "2",
+        "--fan-out",
+        "2",
+        "--management",
+    ];
+    call(&small, 0, "2 hosts with 4 VMs is up after ");
+    call(&small, 1, "exists already: take it down first");
+    let text = call(&["status"], 0, "10.77.1.1 10.77.1.2");
+    assert!(
+        text.contains("192.168.77.2") && text.contains("s0.2 and s1.1"),
+        "{text}"
+    );
+    let status: Value = serde_json::from_str(&call(&["status", "--json"], 0, "")).unwrap();
+    let hosts = status["hosts"].as_array().unwrap();
+    assert_eq!(hosts[1]["vms"], Value::from(vec!["10.77.1.3", "10.77.1.4"]));
+    assert_eq!(hosts[1]["location"], "s2");
+    assert_eq!(hosts[1]["switch"]["state"], "running");
+    assert_eq!(status["links"].as_array().unwrap().len(), 2);
+    call(
+        &["down"],
+        0,
+        "removed 4 processes, 7 namespaces and its files",
+    );
+    call(&["down"], 0, "removed nothing, for nothing was there");
+    call(&["status"], 1, &absent);
+}
