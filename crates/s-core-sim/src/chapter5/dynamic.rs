@@ -10,6 +10,7 @@ use super::token::{POINTS, curve};
 use super::{Chapter5, Watches};
 use crate::measure::Gauge;
 use crate::report::study::{Run, Scenario};
+use crate::strategy::moved;
 use crate::traffic::{DynamicTraffic, Dynamics};
 use crate::{DataCentre, Decision, GenerateError, Hop, Instance, Series, StrategyError};
 
@@ -37,10 +38,8 @@ impl Changing {
 }
 
 impl Chapter5 {
-    /// Runs the policies while traffic changes. Only curves and what holds at the end are filled in;
-    /// references and other systems are left out.
-    ///
-    /// A run that is stopped is left out.
+    /// Runs the policies while traffic changes; of them only curves and what holds at the end are filled in. References are
+    /// those of the first window's traffic; other systems are left out.
     ///
     /// # Errors
     ///
@@ -61,11 +60,27 @@ impl Chapter5 {
         let runs: Result<Vec<_>, DynamicError> = (self.policies.par_iter())
             .map(|kind| self.run_changing_policy(&instance, &traffic, changing, *kind, watches))
             .collect();
-        let before = Gauge::new(&instance).placement(snapshot.allocation());
+        let gauge = Gauge::new(&instance);
+        let references: Result<Vec<_>, StrategyError> = (self.references.par_iter())
+            .map(|strategy| {
+                let watch = watches(strategy.name());
+                let (_, run) = self.propose(&instance, &gauge, &**strategy, &*watch)?;
+                Ok(Run {
+                    name: format!("{}, first window", run.name),
+                    traffic: Vec::new(),
+                    ..run
+                })
+            })
+            .collect();
         Ok(Scenario {
             title: title.into(),
-            before,
-            policies: runs?.into_iter().flatten().collect(),
+            description:
+                "References are computed for the traffic of the first window, as in the thesis."
+                    .into(),
+            times: self.timing.in_words(),
+            before: gauge.placement(snapshot.allocation()),
+            policies: runs?,
+            references: references?,
             ..Scenario::default()
         })
     }
@@ -77,11 +92,12 @@ impl Chapter5 {
         changing: Changing,
         kind: PolicyKind,
         watches: &Watches<'_>,
-    ) -> Result<Option<Run>, DynamicError> {
+    ) -> Result<Run, DynamicError> {
         let (policy, watch) = (kind.build(), watches(kind.name()));
         let mut simulation = self
             .simulation(instance, &*policy)
-            .map_err(StrategyError::from)?;
+            .map_err(StrategyError::from)?
+            .with_timing(self.timing);
         let mut series = Series::new(simulation.total_cost(), POINTS);
         let (mut later, mut last) = (traffic.clone(), instance.traffic().clone());
         let (mut windows, mut hops, mut migrations) = (1, 0, 0);
@@ -103,23 +119,18 @@ impl Chapter5 {
         simulation
             .run_dynamic(changing.every, next, observe)
             .map_err(StrategyError::from)?;
-        if windows < changing.windows {
-            return Ok(None);
-        }
         let after = simulation.allocation();
         let at_end = Instance::new(instance.model(), &last, after).map_err(StrategyError::from)?;
-        let before = instance.allocation();
-        Ok(Some(Run {
+        Ok(Run {
             name: kind.name().into(),
+            stopped: windows < changing.windows,
             after: Gauge::new(&at_end).placement(after),
             migrations,
-            moved: (after.vms())
-                .filter(|vm| before.host(*vm) != after.host(*vm))
-                .count() as u64,
+            moved: moved(instance.allocation(), after) as u64,
             token_hops: Some(hops),
             curve: curve(&series.samples()),
             ..Run::default()
-        }))
+        })
     }
 }
 
