@@ -169,6 +169,27 @@ fn one_result_takes_the_place_of_another() {
         .unwrap()
         .write_all(&results[2..])
         .unwrap();
+    let proposal = ProposalResult {
+        strategy: "multilevel".into(),
+        initial_cost: 3.5,
+        final_cost: 0.5,
+        moved: 1,
+        seconds: 0.25,
+        seed: None,
+        complete: true,
+        placement: Vec::new(),
+    };
+    let out = ResultDir::new(path).unwrap();
+    out.write_proposal(&proposal).unwrap();
+    fs::write(path.join("proposals/notes.txt"), "mine").unwrap();
+    // And another two, so that nothing of the first ones or of the proposal stays.
+    out.write_all(&results[1..3]).unwrap();
+    assert!(!path.join("proposals/multilevel").exists());
+    fs::remove_file(path.join("proposals/notes.txt")).unwrap();
+    ResultDir::new(path)
+        .unwrap()
+        .write_all(&results[2..])
+        .unwrap();
     let mut wanted: Vec<String> = PolicyKind::ALL[2..]
         .iter()
         .copied()

@@ -15,7 +15,7 @@ fn check(text: &str, wanted: &str) {
 
 const KEYS: &str = "expected one of `seeds`, `topologies`, `vm_slots`, `vms`, `flows_per_vm`, `windows`, \
 `vms_per_application`, `placements`, `link_weights`, `policies`, `target_choices`, `migration_costs`, `max_rounds`, \
-`baselines`, `references`";
+`starts`, `baselines`, `references`, `populations`";
 
 #[test]
 fn bad_keys_and_types() {
@@ -45,6 +45,14 @@ fn bad_keys_and_types() {
     check(
         "vms = [\n1,\n0]\n",
         "s.toml:3: vms: 0 is not a whole number from 1 to 4294967295",
+    );
+    check(
+        "starts = [\"full\"]\n",
+        "s.toml:1: starts: \"full\" is not what a token can begin with; there are measured and empty",
+    );
+    check(
+        "references = [\"multilevel\"]\npopulations = [50]\n",
+        "s.toml:2: populations: only references = [\"genetic\"] has individuals; add it, or leave the key out",
     );
     check(
         "max_rounds = [0]\n",

@@ -247,7 +247,7 @@ fn what_is_no_result_is_refused() {
     check(
         "\"vms\"",
         "\"vns\"",
-        "/run.json:7: unknown field `vns`, expected one of `topology`, `vm_slots`, `vms`, `link_weights`, `flows_per_vm`, `windows`, `vms_per_application`, `placement`, `seed`, `method`, `target_choice`, `migration_cost`, `max_rounds` at line 7 column 9",
+        "/run.json:7: unknown field `vns`, expected one of `topology`, `vm_slots`, `vms`, `link_weights`, `flows_per_vm`, `windows`, `vms_per_application`, `placement`, `seed`, `method`, `target_choice`, `migration_cost`, `max_rounds`, `start`, `population` at line 7 column 9",
     );
     check(
         "\"first-fit\"",
@@ -257,7 +257,7 @@ fn what_is_no_result_is_refused() {
     check(
         "\"first-fit\"",
         "null",
-        "/run.json:21: a policy has a target_choice and a migration_cost, others have neither and no max_rounds at line 21 column 3",
+        "/run.json:21: a policy has a target_choice and a migration_cost and no population, others have neither and no max_rounds or start at line 22 column 3",
     );
     fs::remove_file(run.join("summary.json")).unwrap();
     let error = Merged::read([&runs]).unwrap_err().to_string();

@@ -12,7 +12,9 @@ use crate::measure::Gauge;
 use crate::report::study::{Run, Scenario};
 use crate::strategy::moved;
 use crate::traffic::{DynamicTraffic, Dynamics};
-use crate::{DataCentre, Decision, GenerateError, Hop, Instance, Series, StrategyError};
+use crate::{
+    AnyStrategy, DataCentre, Decision, GenerateError, Hop, Instance, Series, StrategyError,
+};
 
 /// How traffic changes in a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,30 +59,37 @@ impl Chapter5 {
         let model = snapshot.cost_model();
         let instance =
             Instance::new(&model, &first, snapshot.allocation()).map_err(StrategyError::from)?;
-        let runs: Result<Vec<_>, DynamicError> = (self.policies.par_iter())
-            .map(|kind| self.run_changing_policy(&instance, &traffic, changing, *kind, watches))
-            .collect();
         let gauge = Gauge::new(&instance);
-        let references: Result<Vec<_>, StrategyError> = (self.references.par_iter())
-            .map(|strategy| {
-                let watch = watches(strategy.name());
-                let (_, run) = self.propose(&instance, &gauge, &**strategy, &*watch)?;
-                Ok(Run {
-                    name: format!("{}, first window", run.name),
-                    traffic: Vec::new(),
-                    ..run
-                })
+        let run = |kind: &PolicyKind| {
+            self.run_changing_policy(&instance, &traffic, changing, *kind, watches)
+        };
+        let reference = |strategy: &Box<AnyStrategy>| -> Result<Run, StrategyError> {
+            let watch = watches(strategy.name());
+            let (_, run) = self.propose(&instance, &gauge, &**strategy, &*watch)?;
+            Ok(Run {
+                name: format!("{}, first window", run.name),
+                traffic: Vec::new(),
+                ..run
             })
-            .collect();
+        };
+        let (policies, references) = rayon::join(
+            || self.policies.par_iter().map(run).collect::<Result<_, _>>(),
+            || (self.references.par_iter().map(reference)).collect::<Result<Vec<_>, _>>(),
+        );
+        let references = references?;
+        let description = match references.is_empty() {
+            true => "",
+            false => {
+                "References are computed for the traffic of the first window, as in the thesis."
+            }
+        };
         Ok(Scenario {
             title: title.into(),
-            description:
-                "References are computed for the traffic of the first window, as in the thesis."
-                    .into(),
+            description: description.into(),
             times: self.timing.in_words(),
             before: gauge.placement(snapshot.allocation()),
-            policies: runs?,
-            references: references?,
+            policies: policies?,
+            references,
             ..Scenario::default()
         })
     }

@@ -347,6 +347,7 @@ fn methods(source: &Source<'_>, document: &mut Document) -> Result<Vec<Method>, 
         methods.push(Method::Strategy(run));
     }
     let populations = document.populations.take();
+    let populations_at = populations.as_ref().map(Spanned::span);
     let populations =
         source.list_or("populations", populations, |Count(count)| Some(count), None)?;
     let references = source.list("references", document.references.take())?;
@@ -355,6 +356,18 @@ fn methods(source: &Source<'_>, document: &mut Document) -> Result<Vec<Method>, 
             let reference = strategy(source, "references", true, name, span)?;
             methods.extend(with_populations(reference, &populations));
         }
+    }
+    let is_genetic = |method: &Method| method.name() == StrategyName::Genetic.name();
+    if populations_at.is_some() && !methods.iter().any(is_genetic) {
+        let problem =
+            "only references = [\"genetic\"] has individuals; add it, or leave the key out";
+        return Err(source.error(
+            populations_at,
+            Problem::Entry {
+                key: "populations",
+                problem: problem.into(),
+            },
+        ));
     }
     if methods.is_empty() {
         return Err(source.error(None, Problem::NoMethods));
