@@ -169,6 +169,21 @@ fn one_result_takes_the_place_of_another() {
         .unwrap()
         .write_all(&results[2..])
         .unwrap();
+    let mut wanted: Vec<String> = PolicyKind::ALL[2..]
+        .iter()
+        .copied()
+        .flat_map(below)
+        .collect();
+    wanted.push("global/notes.txt".into());
+    wanted.sort();
+    assert_eq!(tree(path), wanted);
+}
+
+#[test]
+fn nothing_of_an_earlier_result_stays() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path();
+    let results = PolicyKind::ALL.map(|kind| result(kind, &[1.0]));
     let proposal = ProposalResult {
         strategy: "multilevel".into(),
         initial_cost: 3.5,
@@ -180,24 +195,20 @@ fn one_result_takes_the_place_of_another() {
         placement: Vec::new(),
     };
     let out = ResultDir::new(path).unwrap();
+    out.write_all(&results).unwrap();
     out.write_proposal(&proposal).unwrap();
-    fs::write(path.join("proposals/notes.txt"), "mine").unwrap();
-    // And another two, so that nothing of the first ones or of the proposal stays.
-    out.write_all(&results[1..3]).unwrap();
-    assert!(!path.join("proposals/multilevel").exists());
-    fs::remove_file(path.join("proposals/notes.txt")).unwrap();
-    ResultDir::new(path)
-        .unwrap()
-        .write_all(&results[2..])
-        .unwrap();
-    let mut wanted: Vec<String> = PolicyKind::ALL[2..]
-        .iter()
-        .copied()
-        .flat_map(below)
-        .collect();
-    wanted.push("global/notes.txt".into());
+    out.write_all(&results[2..]).unwrap();
+    let below = |kind: &PolicyKind| FILES.map(|file| format!("{kind}/{file}"));
+    let mut wanted: Vec<String> = PolicyKind::ALL[2..].iter().flat_map(below).collect();
     wanted.sort();
     assert_eq!(tree(path), wanted);
+    out.write_proposal(&proposal).unwrap();
+    fs::write(path.join("proposals/notes.txt"), "mine").unwrap();
+    out.write(&results[0]).unwrap();
+    assert_eq!(
+        tree(path),
+        [FILES[0], FILES[1], "proposals/notes.txt", FILES[2]]
+    );
 }
 
 #[test]

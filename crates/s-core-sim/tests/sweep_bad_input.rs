@@ -86,7 +86,7 @@ fn bad_entries() {
         "topologies = [\"tree:2,0x4\"]\n",
         "s.toml:1: topologies: \"tree:2,0x4\": a fan-out or a number of servers is 0; each must be at least 1",
     );
-    let cost = "is not a migration cost; write a cost like 5000, per cent of what the VM's own traffic costs like 10% (at most 100%), or of the mean cost per VM like 10%mean";
+    let cost = "is not a migration cost; write a cost like 5000, per cent of the VM's own part 2 C(u) like 10% (at most 100%), or of the mean cost per VM C / |V| like 10%mean";
     check(
         "migration_costs = [\"much\"]\n",
         &format!("s.toml:1: migration_costs: \"much\" {cost}"),

@@ -9,7 +9,7 @@ use super::{Decision, Hop, Migration, Simulation};
 use crate::result::{MigrationRow, RunResult, Summary, placement_rows};
 use crate::{Watch, cpu_time};
 
-/// How many hops pass before a watch is asked again.
+/// How many hops pass before a watch is asked again, unless a round ends.
 const HOPS_BETWEEN_LOOKS: u64 = 4096;
 
 /// After how many rounds a run is about half done, to show its progress.
@@ -99,7 +99,7 @@ impl<L: Levels> Simulation<'_, L> {
         let half_done = HALF_DONE_AFTER * self.allocation.vm_count() as f64;
         let (outcome, ended) = self.run_while(limits, |simulation, hop| {
             observe(simulation, hop);
-            if !simulation.hops.is_multiple_of(HOPS_BETWEEN_LOOKS) {
+            if !hop.round_ended && !simulation.hops.is_multiple_of(HOPS_BETWEEN_LOOKS) {
                 return true;
             }
             let hops = simulation.hops as f64;
