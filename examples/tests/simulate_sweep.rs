@@ -301,12 +301,17 @@ fn on_a_terminal(dir: &Path, arguments: &[&str]) -> (String, String) {
         .env("RAYON_NUM_THREADS", "4")
         .env_remove("NO_COLOR")
         .stderr(Stdio::from(stderr));
+    // Meanwhile, as a terminal holds but little.
+    let reader = thread::spawn(|| {
+        let mut drawn = Vec::new();
+        // It ends with an error once nobody has the other side open any more.
+        drop(File::from(terminal).read_to_end(&mut drawn));
+        drawn
+    });
     let output = simulate.stdout(Stdio::piped()).output().unwrap();
     drop(simulate);
     assert!(output.status.success());
-    let mut drawn = Vec::new();
-    // It ends with an error once nobody has the other side open any more.
-    drop(File::from(terminal).read_to_end(&mut drawn));
+    let drawn = reader.join().unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
     (text(output.stdout), text(drawn))
 }
