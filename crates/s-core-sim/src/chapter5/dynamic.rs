@@ -63,9 +63,9 @@ impl Chapter5 {
         let run = |kind: &PolicyKind| {
             self.run_changing_policy(&instance, &traffic, changing, *kind, watches)
         };
-        let reference = |strategy: &Box<AnyStrategy>| -> Result<Run, StrategyError> {
+        let reference = |strategy: &AnyStrategy| -> Result<Run, StrategyError> {
             let watch = watches(strategy.name());
-            let (_, run) = self.propose(&instance, &gauge, &**strategy, &*watch)?;
+            let (_, run) = self.propose(&instance, &gauge, strategy, &*watch)?;
             Ok(Run {
                 name: format!("{}, first window", run.name),
                 traffic: Vec::new(),
@@ -74,7 +74,11 @@ impl Chapter5 {
         };
         let (policies, references) = rayon::join(
             || self.policies.par_iter().map(run).collect::<Result<_, _>>(),
-            || (self.references.par_iter().map(reference)).collect::<Result<Vec<_>, _>>(),
+            || {
+                let references = self.references.par_iter();
+                let runs = references.map(|strategy| reference(&**strategy));
+                runs.collect::<Result<Vec<_>, _>>()
+            },
         );
         let references = references?;
         let description = match references.is_empty() {

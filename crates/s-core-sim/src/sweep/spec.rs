@@ -136,13 +136,11 @@ impl StrategyRun {
     pub fn build(&self, seed: u64, threads: NonZeroUsize) -> Box<AnyStrategy> {
         match self.name {
             StrategyName::Genetic => {
-                let thesis = Genetic::default();
                 let population = self.population.map(|population| population as usize);
                 Box::new(Genetic {
-                    population: population.unwrap_or(thesis.population),
+                    population: population.unwrap_or(Genetic::default().population),
                     seed,
                     threads: threads.get(),
-                    ..thesis
                 })
             }
             name => name.build(seed),
