@@ -106,18 +106,21 @@ impl Proposal {
         cpu_time: Duration,
     ) -> Result<Self, AllocationError> {
         let allocation = instance.allocation.rearranged(hosts)?;
-        let moved = |(vm, host): (_, &ServerIndex)| instance.allocation.host(vm) != *host;
         Ok(Self {
             cost: instance.model.total_cost(&allocation, instance.traffic),
-            moved: (instance.allocation.vms().zip(hosts))
-                .filter(|pair| moved(*pair))
-                .count(),
+            moved: moved(instance.allocation, &allocation),
             allocation,
             migrations: Vec::new(),
             cpu_time,
             complete: true,
         })
     }
+}
+
+/// How many VMs are on another server.
+pub(crate) fn moved(before: &Allocation, after: &Allocation) -> usize {
+    let moved = |vm: &_| before.host(*vm) != after.host(*vm);
+    before.vms().filter(moved).count()
 }
 
 /// Who looks on while a strategy runs, and may stop it. `()` is nobody.

@@ -34,9 +34,8 @@ const MIB: f64 = (1 << 20) as f64;
 ///   or not as hot as the one that is relieved where the data centre is overloaded anyway. Of these targets the one is taken that
 ///   balances best: with the least sum of the squares of all utilisations, which has to fall.
 ///
-/// So the highest utilisation of all links never rises above what it was or what is hot. In the data centre of 5.1 with VMs placed at
-/// random (seed 1) it falls from 267 to 254 with 1,330 migrations, in 2.5 s of CPU; with VMs where the traffic was made for
-/// them (`RackLocal`) from 55 to 34 with 1,317, in 0.5 s.
+/// So the highest utilisation of all links never rises above what it was or what is hot. What it comes to beside the others is in
+/// `docs/evaluation.md`.
 ///
 /// [`StrategyError::NoGroups`] if the topology is not a tree, [`StrategyError::Parameter`] if a number is out of its range.
 #[derive(Clone, Copy, Debug, PartialEq)]

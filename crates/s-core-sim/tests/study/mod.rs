@@ -129,6 +129,7 @@ fn scenario(data_centre: &DataCentre) -> Scenario {
                 .iter()
                 .collect::<Vec<_>>()
         ),
+        times: "a hop takes 10 ms, a migration 3 s".into(),
         before: gauge.placement(before),
         traffic_before: gauge.rack_traffic(before, 256),
         references: vec![stand_in("multilevel", 0.12), stand_in("genetic", 0.3)],
