@@ -4,10 +4,10 @@ use s_core_model::{Allocation, Levels};
 
 use super::Chapter5;
 use super::token::{MAX_BINS, POINTS};
-use crate::measure::{CostCurve, CostPoint, Gauge, migrations_per_vm};
+use crate::measure::{CostCurve, CostPoint, Gauge};
 use crate::report::study::{Run, TrafficMoment};
 use crate::result::{ProposalResult, Reference};
-use crate::{Instance, Proposal, Strategy, StrategyError, Watch};
+use crate::{Instance, Proposal, Stability, Strategy, StrategyError, Watch};
 
 impl Chapter5 {
     pub(super) fn propose<'a, L: Levels>(
@@ -39,7 +39,7 @@ impl Chapter5 {
             moved: proposal.moved as u64,
             migrations_per_vm: match proposal.migrations.as_slice() {
                 [] => Vec::new(),
-                migrations => migrations_per_vm(after.vm_count(), migrations),
+                migrations => Stability::new(migrations, after.vm_count(), 0).vms_by_migrations,
             },
             cpu_seconds: proposal.cpu_time.as_secs_f64(),
             curve: curve(initial_cost, &proposal),
