@@ -1,16 +1,12 @@
 //! `simulate` as its users call it, and what it hands over to `plan`.
 
+mod program;
+
 use std::fs;
-use std::process::{Command, Output};
+use std::process::Output;
 
+use program::{program, succeed};
 use serde_json::Value;
-
-/// The example's program, which cargo has built beside this test.
-fn program(name: &str) -> Command {
-    let test = std::env::current_exe().expect("a running test has a path");
-    let profile = test.ancestors().nth(2).expect("tests are in PROFILE/deps");
-    Command::new(profile.join("examples").join(name))
-}
 
 const SMALL: [&str; 8] = [
     "--fan-out",
@@ -28,12 +24,6 @@ fn simulate(arguments: &[&str]) -> Output {
         .args(arguments)
         .output()
         .expect("simulate starts")
-}
-
-fn succeed(output: Output) -> String {
-    let stderr = String::from_utf8_lossy(&output.stderr);
-    assert_eq!((output.status.code(), stderr.as_ref()), (Some(0), ""));
-    String::from_utf8(output.stdout).expect("UTF-8")
 }
 
 #[test]

@@ -4,6 +4,8 @@
     reason = "a test that panics says where; clippy.toml exempts only test functions"
 )]
 
+mod program;
+
 use std::fs::{self, File, OpenOptions};
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -11,6 +13,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use program::{program, succeed};
 use rustix::process::{Pid, Signal, kill_process};
 use rustix::pty::{OpenptFlags, openpt, ptsname, unlockpt};
 
@@ -22,22 +25,9 @@ policies = ["distributed"]
 migration_costs = [0, "10%", "10%mean"]
 "#;
 
-fn program() -> PathBuf {
-    let mut program = std::env::current_exe().unwrap();
-    program.pop();
-    program.pop();
-    program.join("examples/simulate")
-}
-
 fn simulate(dir: &Path, arguments: &[&str]) -> Output {
-    let mut simulate = Command::new(program());
+    let mut simulate = program("simulate");
     simulate.args(arguments).current_dir(dir).output().unwrap()
-}
-
-fn succeed(output: Output) -> String {
-    let stderr = String::from_utf8_lossy(&output.stderr);
-    assert_eq!((output.status.code(), stderr.as_ref()), (Some(0), ""));
-    String::from_utf8(output.stdout).unwrap()
 }
 
 /// A directory with a sweep file.
@@ -189,7 +179,7 @@ policies = ["round-robin"]
 "#;
 
 fn begin(dir: &Path, arguments: &[&str]) -> Child {
-    let mut simulate = Command::new(program());
+    let mut simulate = program("simulate");
     simulate
         .args(arguments)
         .current_dir(dir)
@@ -294,7 +284,7 @@ fn on_a_terminal(dir: &Path, arguments: &[&str]) -> (String, String) {
         .write(true)
         .open(path.to_str().unwrap())
         .unwrap();
-    let mut simulate = Command::new(program());
+    let mut simulate = program("simulate");
     simulate.args(arguments).current_dir(dir);
     simulate
         .env("TERM", "xterm")

@@ -59,6 +59,7 @@ mod link_load;
 mod link_utilisation;
 pub mod measure;
 mod migration_cost;
+mod packing;
 mod probe;
 mod rack_tree;
 pub mod reference;

@@ -115,6 +115,26 @@ impl Proposal {
             complete: true,
         })
     }
+
+    /// The proposal of these hosts if it costs less than the placement to begin with, or else to leave everything
+    /// where it is; so too without hosts, or if they are more than servers have room for.
+    pub(crate) fn if_cheaper<L: Levels>(
+        instance: &Instance<'_, L>,
+        hosts: Option<Vec<ServerIndex>>,
+        cpu_time: Duration,
+    ) -> Self {
+        hosts
+            .and_then(|hosts| Self::new(instance, &hosts, cpu_time).ok())
+            .filter(|proposal| proposal.cost < instance.cost())
+            .unwrap_or_else(|| Self {
+                allocation: instance.allocation.clone(),
+                cost: instance.cost(),
+                moved: 0,
+                migrations: Vec::new(),
+                cpu_time,
+                complete: true,
+            })
+    }
 }
 
 /// How many VMs are on another server.

@@ -4,10 +4,10 @@ use s_core_model::Levels;
 
 use super::Chapter5;
 use super::token::{POINTS, moment};
-use crate::measure::{CostCurve, CostPoint, Gauge, migrations_per_vm};
+use crate::measure::{CostCurve, CostPoint, Gauge};
 use crate::report::study::Run;
 use crate::result::{ProposalResult, Reference};
-use crate::{Instance, Migration, Strategy, StrategyError, Watch};
+use crate::{Instance, Migration, Stability, Strategy, StrategyError, Watch};
 
 impl Chapter5 {
     pub(super) fn propose<'a, L: Levels>(
@@ -29,7 +29,7 @@ impl Chapter5 {
             moved: proposal.moved as u64,
             migrations_per_vm: match proposal.migrations.as_slice() {
                 [] => Vec::new(),
-                migrations => migrations_per_vm(after.vm_count(), migrations),
+                migrations => Stability::new(migrations, after.vm_count(), 0).vms_by_migrations,
             },
             cpu_seconds: proposal.cpu_time.as_secs_f64(),
             curve: curve(initial_cost, &proposal.migrations),

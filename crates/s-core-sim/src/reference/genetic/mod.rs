@@ -8,8 +8,8 @@ mod seeding;
 
 use s_core_model::Levels;
 
-use super::packing;
 use crate::cpu_time;
+use crate::packing::pack;
 use crate::strategy::{Instance, Proposal, Strategy, StrategyError, Watch};
 use evolution::{Evolved, evolve};
 use problem::{NAME, Problem};
@@ -134,11 +134,11 @@ impl<L: Levels + Sync> Strategy<L> for Genetic {
         problem.check_population(self.population)?;
         let evolved = self.evolve(&problem, watch);
         let (hosts, after) = cpu_time::measure(|| {
-            let racks: Vec<u32> = evolved.best.iter().map(|rack| u32::from(*rack)).collect();
-            packing::pack(instance, &problem.tree, &racks)
+            let racks = evolved.best.iter().map(|rack| u32::from(*rack));
+            pack(instance, &problem.tree, racks)
         });
         let cpu_time = before + evolved.cpu_time + after;
-        let mut proposal = packing::propose(instance, hosts, cpu_time);
+        let mut proposal = Proposal::if_cheaper(instance, hosts, cpu_time);
         proposal.complete = evolved.complete;
         Ok(proposal)
     }

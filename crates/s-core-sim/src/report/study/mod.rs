@@ -70,7 +70,7 @@ pub struct Run {
     pub migrations: u64,
     /// How many VMs are on another server in the end.
     pub moved: u64,
-    /// [`migrations_per_vm`](crate::measure::migrations_per_vm), or nothing.
+    /// [`Stability::vms_by_migrations`](crate::Stability::vms_by_migrations), or nothing.
     pub migrations_per_vm: Vec<u64>,
     /// [`Stability::returns`](crate::Stability::returns).
     pub returns: u64,
