@@ -278,8 +278,9 @@ mod tests {
             }
             assert_eq!(single.rack_count(), servers.len(), "{paths:?}");
             for rack in tree.racks() {
-                let hosts = tree.servers_of(rack).iter();
-                assert!(hosts.is_sorted() && hosts.clone().all(|x| tree.rack_of(*x) == rack));
+                let hosts = tree.servers_of(rack);
+                assert!(hosts.is_sorted(), "{paths:?}");
+                assert!(hosts.iter().all(|x| tree.rack_of(*x) == rack));
                 let mut group = rack;
                 for level in 1..=tree.top() {
                     let parent = tree.ancestor(level, rack);

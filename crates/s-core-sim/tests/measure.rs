@@ -9,8 +9,7 @@ use s_core_model::{
 use s_core_sim::measure::{CostCurve, CostPoint, Gauge, RackTraffic};
 use s_core_sim::snapshot::Snapshot;
 use s_core_sim::{
-    DataCentre, InitialPlacement, Instance, Migration, Rules, RunLimits, Simulation, Topology,
-    link_loads,
+    DataCentre, InitialPlacement, Instance, Rules, RunLimits, Simulation, Topology, link_loads,
 };
 use s_core_token::PolicyKind;
 
