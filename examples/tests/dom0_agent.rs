@@ -4,26 +4,21 @@
     reason = "a test that panics says where; clippy.toml exempts only test functions"
 )]
 
+mod program;
+
 use std::fs::{self, Permissions};
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Output, Stdio};
 use std::time::{Duration, Instant};
 
+use program::program;
 use rustix::process::{Pid, Signal, kill_process};
 use s_core_sim::snapshot::Snapshot;
 
-fn program() -> PathBuf {
-    // The examples lie beside the directory of the tests.
-    let mut dir = std::env::current_exe().unwrap();
-    dir.pop();
-    dir.pop();
-    dir.join("examples/dom0-agent")
-}
-
 fn dom0_agent(args: &[&str]) -> Output {
-    Command::new(program()).args(args).output().unwrap()
+    program("dom0-agent").args(args).output().unwrap()
 }
 
 fn text(bytes: &[u8]) -> String {
@@ -103,7 +98,7 @@ fn results_are_replaced_and_nothing_else_even_when_nobody_reads_on() {
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().join("run");
     let run = |seed: &str| {
-        let mut demo = Command::new(program())
+        let mut demo = program("dom0-agent")
             .args(["--servers", "2", "--vms", "1", "--seed", seed, "--out"])
             .arg(&out)
             .stdout(Stdio::piped())
@@ -137,7 +132,7 @@ fn results_are_replaced_and_nothing_else_even_when_nobody_reads_on() {
 fn the_embedded_data_centre_ends_when_told_while_it_starts() {
     let temporary = tempfile::tempdir().unwrap();
     for signal in [Signal::INT, Signal::TERM] {
-        let mut demo = Command::new(program())
+        let mut demo = program("dom0-agent")
             .args(["--servers", "32"])
             .env("TMPDIR", temporary.path())
             .stdout(Stdio::piped())
@@ -293,7 +288,7 @@ fn sigterm_and_sigint_end_the_agent_of_a_host() {
     let dir = tempfile::tempdir().unwrap();
     let config = host(dir.path(), "port = 4799");
     for signal in [Signal::TERM, Signal::INT] {
-        let agent = Command::new(program())
+        let agent = program("dom0-agent")
             .args(["--config", config.to_str().unwrap()])
             .stderr(Stdio::piped())
             .spawn()
@@ -332,7 +327,7 @@ fn a_lost_token_is_made_again_only_when_asked_for() {
     // Runs an agent until it has stored another mark, or for a second; says whether it has.
     let run = |args: &[&str]| {
         let before = fs::read(&mark).ok();
-        let mut agent = Command::new(program())
+        let mut agent = program("dom0-agent")
             .args(["--config", config.to_str().unwrap()])
             .args(args)
             .stderr(Stdio::null())

@@ -4,18 +4,18 @@
     reason = "a test that panics says where; clippy.toml exempts only test functions"
 )]
 
+mod program;
+
 use std::fs::{File, OpenOptions};
 use std::io::Read as _;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
+use program::program;
 use rustix::pty::{OpenptFlags, openpt, ptsname, unlockpt};
 use rustix::termios::{Winsize, tcsetwinsize};
 
 /// What a run draws on a terminal of so many rows and columns.
 fn drawn(args: &[&str], rows: u16, columns: u16) -> String {
-    let mut program = std::env::current_exe().unwrap();
-    program.pop();
-    program.pop();
     let terminal = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
     unlockpt(&terminal).unwrap();
     let size = Winsize {
@@ -30,7 +30,7 @@ fn drawn(args: &[&str], rows: u16, columns: u16) -> String {
         .write(true)
         .open(path.to_str().unwrap())
         .unwrap();
-    let mut demo = Command::new(program.join("examples/dom0-agent"))
+    let mut demo = program("dom0-agent")
         .args(args)
         .env("TERM", "xterm")
         .env_remove("NO_COLOR")

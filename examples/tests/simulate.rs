@@ -1,16 +1,12 @@
 //! `simulate` as its users call it, and what it hands over to `plan`.
 
+mod program;
+
 use std::fs;
-use std::process::{Command, Output};
+use std::process::Output;
 
+use program::{program, succeed};
 use serde_json::Value;
-
-/// The example's program, which cargo has built beside this test.
-fn program(name: &str) -> Command {
-    let test = std::env::current_exe().expect("a running test has a path");
-    let profile = test.ancestors().nth(2).expect("tests are in PROFILE/deps");
-    Command::new(profile.join("examples").join(name))
-}
 
 const SMALL: [&str; 8] = [
     "--fan-out",
@@ -28,12 +24,6 @@ fn simulate(arguments: &[&str]) -> Output {
         .args(arguments)
         .output()
         .expect("simulate starts")
-}
-
-fn succeed(output: Output) -> String {
-    let stderr = String::from_utf8_lossy(&output.stderr);
-    assert_eq!((output.status.code(), stderr.as_ref()), (Some(0), ""));
-    String::from_utf8(output.stdout).expect("UTF-8")
 }
 
 #[test]
@@ -255,6 +245,36 @@ fn bad_calls_are_refused() {
         2,
         "--snapshot",
     );
+    check(
+        &["--snapshot", "/nowhere/at/all", "--seed", "3"],
+        2,
+        "--seed: nothing is random",
+    );
+    check(
+        &["--population", "5"],
+        2,
+        "--population: only --reference genetic",
+    );
+    check(&["--timing", "tea=5"], 2, "is not a timing; write today");
+    // Before anything is read or computed.
+    for option in ["--out", "--write-snapshot"] {
+        check(
+            &["--snapshot", "/nowhere/at/all", option, "/proc/s-core"],
+            1,
+            "/proc/s-core: cannot be written: ",
+        );
+    }
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let figures = dir.path().join("figures");
+    fs::create_dir(&figures).expect("the directory is writable");
+    fs::write(figures.join("mine.txt"), "mine").expect("the directory is writable");
+    fs::write(dir.path().join("summary.json"), "{}").expect("the directory is writable");
+    let path = dir.path().to_str().expect("plain");
+    check(
+        &[&SMALL[..], &["--out", path]].concat(),
+        1,
+        "figures: is not of a report of S-CORE",
+    );
     let dir = tempfile::tempdir().expect("a temporary directory");
     fs::write(dir.path().join("thesis.txt"), "mine").expect("the directory is writable");
     let foreign = dir.path().to_str().expect("plain");
@@ -293,7 +313,9 @@ fn a_study_draws_its_report() {
         "VMs placed at random",
         "VMs in their home racks",
         "Traffic that changes",
-        "c_m, % of the VM",
+        "c_m, % of 2 C(u)",
+        "The seconds assume: a migration takes 2.94s",
+        "multilevel, first window",
         "--study --seed 3",
         "</html>",
     ] {
@@ -351,12 +373,14 @@ fn references_agree_where_the_optimum_is_known() {
         let more = [
             "--reference",
             reference,
-            "--population",
-            "50",
             "--out",
             out.to_str().expect("plain"),
         ];
-        succeed(simulate(&[&tiny[..], &more[..]].concat()));
+        let population: &[&str] = match reference {
+            "genetic" => &["--population", "50"],
+            _ => &[],
+        };
+        succeed(simulate(&[&tiny[..], &more, population].concat()));
         let text = fs::read_to_string(out.join("summary.json")).expect("the file is written");
         let summary: Value = serde_json::from_str(&text).expect("JSON");
         summary["reference_cost"].as_f64().expect("a cost")
@@ -390,11 +414,11 @@ fn other_topologies_and_denser_traffic() {
 fn an_interrupted_run_is_kept_as_partial() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let out = dir.path().join("out");
-    let mut run = program("simulate")
+    let run = program("simulate")
         .args(["--fan-out", "4,4", "--vms", "4000", "--policy", "global"])
         .args(["--reference", "genetic", "--population", "60000", "--out"])
         .arg(&out)
-        .stdout(std::process::Stdio::null())
+        .stdout(std::process::Stdio::piped())
         .stderr(std::process::Stdio::piped())
         .spawn()
         .expect("simulate starts");
@@ -402,18 +426,112 @@ fn an_interrupted_run_is_kept_as_partial() {
     std::thread::sleep(std::time::Duration::from_secs(2));
     let id = rustix::process::Pid::from_child(&run);
     rustix::process::kill_process(id, rustix::process::Signal::INT).expect("it is running");
-    let mut stderr = String::new();
-    std::io::Read::read_to_string(run.stderr.as_mut().expect("piped"), &mut stderr).expect("UTF-8");
-    assert_eq!(run.wait().expect("it ends").code(), Some(1), "{stderr}");
+    let output = run.wait_with_output().expect("it ends");
+    let [stdout, stderr] =
+        [&output.stdout, &output.stderr].map(|text| String::from_utf8_lossy(text));
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    assert!(stdout.contains("genetic (stopped)"), "{stdout}");
     assert!(stderr.contains("marked as partial"), "{stderr}");
     let text = fs::read_to_string(out.join("proposals/genetic/summary.json"));
     let summary: Value = serde_json::from_str(&text.expect("it is written")).expect("JSON");
     assert_eq!(summary["complete"], false);
     let report = fs::read_to_string(out.join("report.html")).expect("the report is written");
-    assert!(
-        report.contains("partial"),
-        "the report does not say that it is partial"
+    for part in ["This report is partial", "genetic (stopped)"] {
+        assert!(report.contains(part), "{part} is not in the report");
+    }
+    // What was stopped is no yardstick.
+    assert!(!report.contains("the best reference"));
+    let text = fs::read_to_string(out.join("summary.json")).expect("it is written");
+    let summary: Value = serde_json::from_str(&text).expect("JSON");
+    assert_eq!(
+        (&summary["complete"], summary.get("reference_cost")),
+        (&true.into(), None)
     );
+}
+
+/// c_m holds in every part of a study, and beside an earlier result nothing of that stays.
+#[test]
+fn a_study_in_the_place_of_another() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let out = dir.path().join("study");
+    let path = out.to_str().expect("plain");
+    let study = [
+        "--study",
+        "--migration-cost",
+        "100%",
+        "--timing",
+        "migration=7",
+        "--out",
+        path,
+    ];
+    let text = succeed(simulate(&[&SMALL[..], &study].concat()));
+    let header = text.lines().nth(1).expect("a header");
+    assert!(
+        header.contains("migrations") && header.contains("VMs moved"),
+        "{text}"
+    );
+    let report = fs::read_to_string(out.join("report.html")).expect("the report is written");
+    assert!(report.contains("a migration takes 7s"));
+    for title in [
+        "vms-in-their-home-racks",
+        "vms-placed-at-random",
+        "traffic-that-changes",
+    ] {
+        let curve =
+            fs::read_to_string(out.join(format!("figures/{title}-cost.csv"))).expect("a figure");
+        // Of references only the cost is known.
+        let fields = (curve.lines().skip(1)).map(|line| line.split(',').collect::<Vec<_>>());
+        let costs: Vec<f64> = (fields.filter(|fields| !fields[2].is_empty()))
+            .filter_map(|fields| fields[3].parse().ok())
+            .collect();
+        assert!(!costs.is_empty(), "{curve}");
+        if title != "traffic-that-changes" {
+            assert!(costs.iter().all(|cost| *cost == 100.0), "{title}: {curve}");
+        }
+    }
+    succeed(simulate(
+        &[&SMALL[..], &["--policy", "global", "--out", path]].concat(),
+    ));
+    let mut left: Vec<_> = fs::read_dir(&out)
+        .expect("the result")
+        .flatten()
+        .map(|entry| entry.file_name())
+        .collect();
+    left.sort();
+    assert_eq!(
+        left,
+        [
+            "figures",
+            "migrations.csv",
+            "placement.csv",
+            "report.html",
+            "summary.json"
+        ]
+    );
+}
+
+/// A reference on a given data centre has a seed, which is written down.
+#[test]
+fn a_snapshot_with_a_seed() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let [snapshot, out] =
+        ["snapshot", "out"].map(|name| dir.path().join(name).display().to_string());
+    succeed(simulate(
+        &[
+            &SMALL[..],
+            &["--policy", "global", "--write-snapshot", &snapshot],
+        ]
+        .concat(),
+    ));
+    let given = ["--snapshot", &snapshot, "--policy", "global", "--out", &out];
+    let seed = |more: &[&str]| {
+        succeed(simulate(&[&given[..], more].concat()));
+        let text = fs::read_to_string(format!("{out}/summary.json")).expect("it is written");
+        serde_json::from_str::<Value>(&text).expect("JSON")["seed"].clone()
+    };
+    assert_eq!(seed(&["--reference", "multilevel", "--seed", "9"]), 9);
+    assert_eq!(seed(&["--reference", "multilevel"]), 1);
+    assert_eq!(seed(&[]), Value::Null);
 }
 
 #[test]

@@ -4,6 +4,8 @@
     reason = "a test that panics says where; clippy.toml exempts only test functions"
 )]
 
+mod program;
+
 use std::fs::{self, File, OpenOptions};
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -11,6 +13,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use program::{program, succeed};
 use rustix::process::{Pid, Signal, kill_process};
 use rustix::pty::{OpenptFlags, openpt, ptsname, unlockpt};
 
@@ -22,22 +25,9 @@ policies = ["distributed"]
 migration_costs = [0, "10%", "10%mean"]
 "#;
 
-fn program() -> PathBuf {
-    let mut program = std::env::current_exe().unwrap();
-    program.pop();
-    program.pop();
-    program.join("examples/simulate")
-}
-
 fn simulate(dir: &Path, arguments: &[&str]) -> Output {
-    let mut simulate = Command::new(program());
+    let mut simulate = program("simulate");
     simulate.args(arguments).current_dir(dir).output().unwrap()
-}
-
-fn succeed(output: Output) -> String {
-    let stderr = String::from_utf8_lossy(&output.stderr);
-    assert_eq!((output.status.code(), stderr.as_ref()), (Some(0), ""));
-    String::from_utf8(output.stdout).unwrap()
 }
 
 /// A directory with a sweep file.
@@ -103,6 +93,8 @@ fn a_sweep_is_done_gone_on_with_and_merged() {
     assert_eq!(groups.lines().count(), 4);
     let report = fs::read_to_string(dir.path().join("merged/report.html")).unwrap();
     assert!(report.contains("Means over seeds"), "{report}");
+    // Nothing is drawn over one c_m of each form.
+    assert!(!dir.path().join("merged/figures").exists());
 }
 
 /// A shell that runs the listed commands, in any order, gets what the sweep itself gets, whatever the
@@ -187,7 +179,7 @@ policies = ["round-robin"]
 "#;
 
 fn begin(dir: &Path, arguments: &[&str]) -> Child {
-    let mut simulate = Command::new(program());
+    let mut simulate = program("simulate");
     simulate
         .args(arguments)
         .current_dir(dir)
@@ -248,12 +240,14 @@ fn a_second_interrupt_ends_at_once() {
     // Making this data centre up takes longer than the signals, and is not stopped by the first.
     let large = "topologies = [\"tree:16,16,8x16\"]\nflows_per_vm = [60]\n";
     let dir = with_file("s.toml", large);
-    let sweep = begin(dir.path(), &["sweep", "s.toml", "--out", "out"]);
+    let mut sweep = begin(dir.path(), &["sweep", "s.toml", "--out", "out"]);
     wait_for(|| dir.path().join("out/.sweep").exists());
     thread::sleep(Duration::from_millis(100));
-    for _ in 0..2 {
+    // Twice within a moment is once, as `timeout` sends it.
+    for pause in [0, 10, 600, 0] {
+        thread::sleep(Duration::from_millis(pause));
+        assert!(sweep.try_wait().unwrap().is_none());
         signal(&sweep, Signal::INT);
-        thread::sleep(Duration::from_millis(100));
     }
     let output = sweep.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(130));
@@ -264,6 +258,25 @@ fn a_second_interrupt_ends_at_once() {
 #[test]
 fn a_terminal_has_a_bar() {
     let dir = with_file("s.toml", SMALL);
+    let (stdout, drawn) = on_a_terminal(dir.path(), &["sweep", "s.toml", "--out", "runs"]);
+    assert_eq!(stdout, "runs: 6 of 6 runs done\n");
+    assert!(drawn.contains("/6 runs"), "{drawn:?}");
+}
+
+/// Those of work that is done at the same time stand below each other.
+#[test]
+fn a_terminal_has_a_bar_for_each_policy() {
+    let dir = tempfile::tempdir().unwrap();
+    let (_, drawn) = on_a_terminal(dir.path(), &["--topology", "tree:4,4x20"]);
+    for policy in ["round-robin", "global", "distributed", "load-aware"] {
+        assert!(drawn.contains(policy), "{drawn:?}");
+    }
+    // Escape sequences that go up a line come from several bars only.
+    assert!(drawn.contains("\u{1b}[1A"), "{drawn:?}");
+}
+
+/// What it says on standard output, and what it draws on standard error.
+fn on_a_terminal(dir: &Path, arguments: &[&str]) -> (String, String) {
     let terminal = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
     unlockpt(&terminal).unwrap();
     let path = ptsname(&terminal, Vec::new()).unwrap();
@@ -271,23 +284,34 @@ fn a_terminal_has_a_bar() {
         .write(true)
         .open(path.to_str().unwrap())
         .unwrap();
-    let mut simulate = Command::new(program());
-    simulate
-        .args(["sweep", "s.toml", "--out", "runs"])
-        .current_dir(dir.path());
+    let mut simulate = program("simulate");
+    simulate.args(arguments).current_dir(dir);
     simulate
         .env("TERM", "xterm")
+        .env("RAYON_NUM_THREADS", "4")
         .env_remove("NO_COLOR")
         .stderr(Stdio::from(stderr));
+    // Meanwhile, as a terminal holds but little.
+    let reader = thread::spawn(|| {
+        let mut drawn = Vec::new();
+        // It ends with an error once nobody has the other side open any more.
+        drop(File::from(terminal).read_to_end(&mut drawn));
+        drawn
+    });
     let output = simulate.stdout(Stdio::piped()).output().unwrap();
     drop(simulate);
     assert!(output.status.success());
-    assert_eq!(output.stdout, b"runs: 6 of 6 runs done\n");
-    let mut drawn = Vec::new();
-    // It ends with an error once nobody has the other side open any more.
-    drop(File::from(terminal).read_to_end(&mut drawn));
-    let drawn = String::from_utf8(drawn).unwrap();
-    assert!(drawn.contains("/6 runs"), "{drawn:?}");
+    let drawn = reader.join().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (text(output.stdout), text(drawn))
+}
+
+/// The name of a sweep's first run.
+fn first_run(dir: &Path) -> String {
+    let list = ["sweep", "s.toml", "--out", "x", "--list"];
+    let commands = succeed(simulate(dir, &list));
+    let first = commands.lines().next().unwrap();
+    first.rsplit(' ').next().unwrap().into()
 }
 
 #[test]
@@ -349,6 +373,19 @@ fn bad_calls_are_refused() {
         "mine: is not empty and holds no sweep of S-CORE",
     );
     check(&["merge", "--out", "out"], 2, "DIR");
+    check(
+        &["merge", "s.toml", "--out", "out"],
+        1,
+        "s.toml: is not a directory; name another path",
+    );
+    let missing = format!("mine-too/{}", first_run(dir.path()));
+    fs::create_dir_all(dir.path().join("mine-too/.sweep")).unwrap();
+    fs::write(dir.path().join(&missing), "mine").unwrap();
+    check(
+        &["sweep", "s.toml", "--out", "mine-too"],
+        1,
+        "is in the way of a run and has no run.json; remove it",
+    );
     check(
         &["merge", "nowhere", "--out", "out"],
         1,

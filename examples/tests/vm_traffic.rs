@@ -2,22 +2,18 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod program;
+
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Output, Stdio};
 
+use program::program;
 use serde_json::Value;
 
-/// The example, which cargo builds beside this test.
-fn program() -> Command {
-    let test = std::env::current_exe().unwrap();
-    let profile = test.parent().and_then(Path::parent).unwrap();
-    Command::new(profile.join("examples/vm-traffic"))
-}
-
 fn run(arguments: &[&str]) -> Output {
-    program().args(arguments).output().unwrap()
+    program("vm-traffic").args(arguments).output().unwrap()
 }
 
 fn data(name: &str) -> String {
@@ -159,7 +155,7 @@ fn the_table_shows_the_heaviest_pair_first() {
 
 #[test]
 fn a_dump_comes_from_standard_input_too() {
-    let mut child = program()
+    let mut child = program("vm-traffic")
         .args(["--dump", "-", "--json"])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

@@ -6,14 +6,15 @@
 
 #[path = "../../crates/s-core-backend/tests/ovs_lab/mod.rs"]
 mod ovs_lab;
+mod program;
 
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::thread;
 use std::time::Duration;
 
 use ovs_lab::traffic::{tcp_stream, udp_bursts, udp_ping_pong, within_one_per_cent};
 use ovs_lab::{IP_PAIR_RULE, Lab, address};
+use program::program;
 use serde_json::Value;
 
 /// Watches the switch until it has written its reports, then tells the JSON object of each.
@@ -21,9 +22,7 @@ struct Watcher(Child);
 
 impl Watcher {
     fn start(lab: &Lab, form: &[&str]) -> Self {
-        let test = std::env::current_exe().unwrap();
-        let profile = test.parent().and_then(Path::parent).unwrap();
-        let child = Command::new(profile.join("examples/vm-traffic"))
+        let child = program("vm-traffic")
             .arg("--socket")
             .arg(lab.run_dir())
             .arg("--ovsdb")

@@ -59,6 +59,8 @@ mod link_load;
 mod link_utilisation;
 pub mod measure;
 mod migration_cost;
+mod packing;
+mod probe;
 mod rack_tree;
 pub mod reference;
 #[cfg(feature = "report")]
@@ -78,8 +80,9 @@ pub use link_load::link_loads;
 pub use link_utilisation::{LinkCapacities, LinkUtilisation, link_utilisation};
 pub use migration_cost::{InvalidMigrationCostForm, MigrationCostForm};
 pub use simulation::{
-    Decision, Ended, Hop, Migration, Outcome, Rules, RunLimits, Sample, Series, Simulation,
-    SimulationError, Stability, Timing, TokenStart, TokenStrategy, WhyStayed, Windows,
+    Decision, Ended, Hop, InvalidTiming, Migration, Outcome, Rules, RunLimits, Sample, Series,
+    Simulation, SimulationError, Stability, Timing, TokenStart, TokenStrategy, UnknownTokenStart,
+    WhyStayed, Windows,
 };
 pub use strategies::{AnyStrategy, StrategyName, UnknownStrategy};
 pub use strategy::{Instance, Proposal, Strategy, StrategyError, Watch};

@@ -74,20 +74,13 @@ pub fn link_utilisation<L: Levels>(
 ) -> Option<LinkUtilisation> {
     let tree = RackTree::new(levels)?;
     let links = Links::new(&tree, allocation, traffic, capacities);
-    let level = |(loads, capacities): (&Vec<f64>, &Vec<f64>)| {
-        let link = |(load, capacity): (&f64, &f64)| {
-            let rate = Rate::new(load.min(Rate::MAX.bytes_per_second()));
-            (rate.unwrap_or(Rate::ZERO), load / capacity)
-        };
-        loads.iter().zip(capacities).map(link).collect()
+    let link = |link: Link| {
+        let rate = Rate::new(links.loads[link as usize].min(Rate::MAX.bytes_per_second()));
+        (rate.unwrap_or(Rate::ZERO), links.utilisation(link))
     };
+    let level = |below| tree.groups_at(below).map(link).collect();
     Some(LinkUtilisation {
-        levels: links
-            .loads
-            .iter()
-            .zip(&links.capacities)
-            .map(level)
-            .collect(),
+        levels: (0..tree.top()).map(level).collect(),
     })
 }
 
@@ -138,9 +131,9 @@ impl LinkUtilisation {
 /// Loads that can be changed.
 #[derive(Clone, Debug)]
 pub(crate) struct Links {
-    /// Of the link up of group g of level l at `[l][g]`, in bytes per second.
-    pub(crate) loads: Vec<Vec<f64>>,
-    pub(crate) capacities: Vec<Vec<f64>>,
+    /// Of each link, in bytes per second.
+    pub(crate) loads: Vec<f64>,
+    pub(crate) capacities: Vec<f64>,
 }
 
 impl Links {
@@ -150,49 +143,32 @@ impl Links {
         traffic: &TrafficMatrix,
         capacities: LinkCapacities,
     ) -> Self {
-        let groups = |level| 0..tree.group_count(level);
-        let mut servers: Vec<Vec<usize>> = (0..tree.top())
-            .map(|level| vec![0; groups(level).len()])
-            .collect();
-        for rack in 0..tree.rack_count() as u32 {
-            for (level, servers) in servers.iter_mut().enumerate() {
-                servers[tree.ancestor(level, rack) as usize] += tree.servers_of(rack).len();
-            }
-        }
+        let capacity = |level, link| capacities.of(level, tree.servers_of(link).len());
+        let of_level = |below| (tree.groups_at(below)).map(move |link| capacity(below + 1, link));
         let mut links = Self {
-            loads: (0..tree.top())
-                .map(|level| vec![0.0; groups(level).len()])
-                .collect(),
-            capacities: (servers.iter().enumerate())
-                .map(|(below, servers)| {
-                    servers
-                        .iter()
-                        .map(|count| capacities.of(below + 1, *count))
-                        .collect()
-                })
-                .collect(),
+            loads: vec![0.0; tree.whole() as usize],
+            capacities: (0..tree.top()).flat_map(of_level).collect(),
         };
         let racks: Vec<u32> = tree.racks_of_vms(allocation).collect();
         for (a, b, rate) in traffic.pairs() {
-            for (level, group) in path(tree, racks[a.usize()], racks[b.usize()]) {
-                links.loads[level][group as usize] += rate.bytes_per_second();
+            for link in path(tree, racks[a.usize()], racks[b.usize()]) {
+                links.loads[link as usize] += rate.bytes_per_second();
             }
         }
         links
     }
 
-    pub(crate) fn utilisation(&self, (level, group): Link) -> f64 {
-        self.loads[level][group as usize] / self.capacities[level][group as usize]
+    pub(crate) fn utilisation(&self, link: Link) -> f64 {
+        self.loads[link as usize] / self.capacities[link as usize]
     }
 }
 
-/// A link, by the group that it leads up from: its level and its number.
-pub(crate) type Link = (usize, u32);
+/// A link, by the group that it leads up from.
+pub(crate) type Link = u32;
 
 /// The links between two racks: up from either until both are in one group.
 pub(crate) fn path(tree: &RackTree, a: u32, b: u32) -> impl Iterator<Item = Link> {
-    (0..tree.top())
-        .map(move |level| (level, tree.ancestor(level, a), tree.ancestor(level, b)))
-        .take_while(|(_, a, b)| a != b)
-        .flat_map(|(level, a, b)| [(level, a), (level, b)])
+    let groups = tree.path(a).iter().zip(tree.path(b));
+    let apart = groups.take_while(|(a, b)| a != b);
+    apart.flat_map(|(a, b)| [*a, *b])
 }

@@ -17,8 +17,9 @@ use crate::Instance;
 /// the thesis's data centre, one whose gain exceeds C / 10 would have to be 1,638 times as costly as the mean,
 /// and at most 20 VMs can be, as their C(u) add up to no more than C. With traffic such as 5.1.1's there is none, and no VM ever moves.
 ///
-/// So a part is taken of what compares with one VM's gain: of the VM's own part 2 C(u), or of the mean C / |𝕍| at the
-/// beginning, which is the same number for all VMs as in Eq. 3.2.
+/// So a part is taken of what compares with one VM's gain: of the VM's own part 2 C(u), the most that its migration can gain, or of
+/// the mean C / |𝕍| at the beginning, which is the same number for all VMs as in Eq. 3.2. The bases differ by a factor of two: over
+/// all VMs 2 C(u) is 2 C / |𝕍| on average, so that `50%` compares with `100%mean`.
 ///
 /// ```
 /// use s_core_sim::MigrationCostForm;
@@ -32,10 +33,9 @@ use crate::Instance;
 pub enum MigrationCostForm {
     /// `5000`: bytes per second times link weight, as in Eq. 3.2.
     Absolute(f64),
-    /// `10%`: so many per cent, 0 to 100, of what the VM's own traffic costs ([`MigrationCost::RelativeToVm`]).
+    /// `10%`: so many per cent, 0 to 100, of 2 C(u), the VM's own part in the overall cost ([`MigrationCost::RelativeToVm`]).
     PercentOfOwn(f64),
-    /// `10%mean`: so many per cent of C/|V|, what a VM's traffic costs on average to begin with. For a data
-    /// centre this is an absolute number.
+    /// `10%mean`: so many per cent of C / |𝕍|, the mean of C(u) to begin with. For a data centre this is an absolute number.
     PercentOfMean(f64),
 }
 
@@ -115,7 +115,7 @@ impl MigrationCostForm {
 /// A text that is not a migration cost.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{0:?} is not a migration cost; write a cost like 5000, per cent of what the VM's own traffic costs like 10% (at most 100%), or of the mean cost per VM like 10%mean"
+    "{0:?} is not a migration cost; write a cost like 5000, per cent of the VM's own part 2 C(u) like 10% (at most 100%), or of the mean cost per VM C / |V| like 10%mean"
 )]
 pub struct InvalidMigrationCostForm(String);
 

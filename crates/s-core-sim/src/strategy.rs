@@ -106,18 +106,41 @@ impl Proposal {
         cpu_time: Duration,
     ) -> Result<Self, AllocationError> {
         let allocation = instance.allocation.rearranged(hosts)?;
-        let moved = |(vm, host): (_, &ServerIndex)| instance.allocation.host(vm) != *host;
         Ok(Self {
             cost: instance.model.total_cost(&allocation, instance.traffic),
-            moved: (instance.allocation.vms().zip(hosts))
-                .filter(|pair| moved(*pair))
-                .count(),
+            moved: moved(instance.allocation, &allocation),
             allocation,
             migrations: Vec::new(),
             cpu_time,
             complete: true,
         })
     }
+
+    /// The proposal of these hosts if it costs less than the placement to begin with, or else to leave everything
+    /// where it is; so too without hosts, or if they are more than servers have room for.
+    pub(crate) fn if_cheaper<L: Levels>(
+        instance: &Instance<'_, L>,
+        hosts: Option<Vec<ServerIndex>>,
+        cpu_time: Duration,
+    ) -> Self {
+        hosts
+            .and_then(|hosts| Self::new(instance, &hosts, cpu_time).ok())
+            .filter(|proposal| proposal.cost < instance.cost())
+            .unwrap_or_else(|| Self {
+                allocation: instance.allocation.clone(),
+                cost: instance.cost(),
+                moved: 0,
+                migrations: Vec::new(),
+                cpu_time,
+                complete: true,
+            })
+    }
+}
+
+/// How many VMs are on another server.
+pub(crate) fn moved(before: &Allocation, after: &Allocation) -> usize {
+    let moved = |vm: &_| before.host(*vm) != after.host(*vm);
+    before.vms().filter(moved).count()
 }
 
 /// Who looks on while a strategy runs, and may stop it. `()` is nobody.

@@ -89,6 +89,9 @@ fn tiny_data_centres_reach_the_optimum() {
         near += u32::from(found <= least + 1e-3 * before);
         reached += u32::from(found <= least + 1e-9 * before);
     }
+    println!(
+        "genetic: the optimum of {reached} and within 0.1 % of {near} of 20 tiny data centres"
+    );
     assert!(near >= 18 && reached >= 10, "{near} and {reached} of 20");
 }
 

@@ -6,11 +6,10 @@ use proptest::prelude::*;
 use s_core_model::{
     Allocation, CostModel, Level, Levels, LinkWeights, ServerId, ServerIndex, VmIndex,
 };
-use s_core_sim::measure::{CostCurve, CostPoint, Gauge, RackTraffic, migrations_per_vm};
+use s_core_sim::measure::{CostCurve, CostPoint, Gauge, RackTraffic};
 use s_core_sim::snapshot::Snapshot;
 use s_core_sim::{
-    DataCentre, InitialPlacement, Instance, Migration, Rules, RunLimits, Simulation, Topology,
-    link_loads,
+    DataCentre, InitialPlacement, Instance, Rules, RunLimits, Simulation, Topology, link_loads,
 };
 use s_core_token::PolicyKind;
 
@@ -183,25 +182,6 @@ fn the_hot_racks_of_the_generator_are_the_hot_racks() {
     // 20 % of 128 racks (5.1.1); with VMs anywhere, all.
     assert_eq!(hot(InitialPlacement::RackLocal), 26);
     assert_eq!(hot(InitialPlacement::Random), 128);
-}
-
-#[test]
-fn migrations_are_counted_per_vm() {
-    let migration = |vm| Migration {
-        step: 1,
-        vm: VmIndex::new(vm),
-        source: ServerIndex::new(0),
-        target: ServerIndex::new(1),
-        gain: 1.0,
-        total_cost: 1.0,
-    };
-    let check = |vms, of: &[u32], wanted: &[u64]| {
-        let migrations: Vec<_> = of.iter().copied().map(migration).collect();
-        assert_eq!(migrations_per_vm(vms, &migrations), wanted, "{of:?}");
-    };
-    check(0, &[], &[]);
-    check(3, &[], &[3]);
-    check(3, &[2, 0, 2, 2], &[1, 1, 0, 1]);
 }
 
 #[test]

@@ -180,6 +180,38 @@ fn one_result_takes_the_place_of_another() {
 }
 
 #[test]
+fn nothing_of_an_earlier_result_stays() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path();
+    let results = PolicyKind::ALL.map(|kind| result(kind, &[1.0]));
+    let proposal = ProposalResult {
+        strategy: "multilevel".into(),
+        initial_cost: 3.5,
+        final_cost: 0.5,
+        moved: 1,
+        seconds: 0.25,
+        seed: None,
+        complete: true,
+        placement: Vec::new(),
+    };
+    let out = ResultDir::new(path).unwrap();
+    out.write_all(&results).unwrap();
+    out.write_proposal(&proposal).unwrap();
+    out.write_all(&results[2..]).unwrap();
+    let below = |kind: &PolicyKind| FILES.map(|file| format!("{kind}/{file}"));
+    let mut wanted: Vec<String> = PolicyKind::ALL[2..].iter().flat_map(below).collect();
+    wanted.sort();
+    assert_eq!(tree(path), wanted);
+    out.write_proposal(&proposal).unwrap();
+    fs::write(path.join("proposals/notes.txt"), "mine").unwrap();
+    out.write(&results[0]).unwrap();
+    assert_eq!(
+        tree(path),
+        [FILES[0], FILES[1], "proposals/notes.txt", FILES[2]]
+    );
+}
+
+#[test]
 fn an_interrupted_write_leaves_no_mix_that_looks_whole() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path();

@@ -98,12 +98,20 @@ fn every_parameter_makes_another_name() {
         "migration_costs = [\"1%\"]",
         "migration_costs = [\"1%mean\"]",
         "max_rounds = [1]",
+        "starts = [\"empty\"]",
     ] {
         assert!(names.insert(name(&format!("{alone}{other}"))), "{other}");
     }
+    let genetic = "policies = []\nreferences = [\"genetic\"]\n";
+    assert!(names.insert(name(genetic)));
+    assert!(names.insert(name(&format!("{genetic}populations = [50]"))));
     assert!(names.insert(name("policies = [\"global\"]\nvms = [21]")));
     assert!(names.insert(name("policies = [\"distributed\"]\nvms = [20]")));
     // What is the default is the same as what is left out.
+    assert_eq!(
+        name(&format!("{alone}starts = [\"measured\"]")),
+        name(alone)
+    );
     let weights =
         "link_weights = [1, 2.718281828459045, 20.085536923187668, 148.4131591025766, 200]";
     assert_eq!(name(&format!("{alone}{weights}")), name(alone));

@@ -15,7 +15,7 @@ fn check(text: &str, wanted: &str) {
 
 const KEYS: &str = "expected one of `seeds`, `topologies`, `vm_slots`, `vms`, `flows_per_vm`, `windows`, \
 `vms_per_application`, `placements`, `link_weights`, `policies`, `target_choices`, `migration_costs`, `max_rounds`, \
-`baselines`, `references`";
+`starts`, `baselines`, `references`, `populations`";
 
 #[test]
 fn bad_keys_and_types() {
@@ -45,6 +45,14 @@ fn bad_keys_and_types() {
     check(
         "vms = [\n1,\n0]\n",
         "s.toml:3: vms: 0 is not a whole number from 1 to 4294967295",
+    );
+    check(
+        "starts = [\"full\"]\n",
+        "s.toml:1: starts: \"full\" is not what a token can begin with; there are measured and empty",
+    );
+    check(
+        "references = [\"multilevel\"]\npopulations = [50]\n",
+        "s.toml:2: populations: only references = [\"genetic\"] has individuals; add it, or leave the key out",
     );
     check(
         "max_rounds = [0]\n",
@@ -78,7 +86,7 @@ fn bad_entries() {
         "topologies = [\"tree:2,0x4\"]\n",
         "s.toml:1: topologies: \"tree:2,0x4\": a fan-out or a number of servers is 0; each must be at least 1",
     );
-    let cost = "is not a migration cost; write a cost like 5000, per cent of what the VM's own traffic costs like 10% (at most 100%), or of the mean cost per VM like 10%mean";
+    let cost = "is not a migration cost; write a cost like 5000, per cent of the VM's own part 2 C(u) like 10% (at most 100%), or of the mean cost per VM C / |V| like 10%mean";
     check(
         "migration_costs = [\"much\"]\n",
         &format!("s.toml:1: migration_costs: \"much\" {cost}"),

@@ -150,6 +150,12 @@ fn the_best_reference_is_put_beside_each_run_of_its_data_centre() {
             "\"migration_cost\": \"7\"",
             "\"migration_cost\": null",
         );
+        edit(
+            &path,
+            RUN_FILE,
+            "\"start\": \"measured\"",
+            "\"start\": null",
+        );
         let before = format!("\"final_cost\": {:?}", first.report.final_cost);
         edit(
             &path,
@@ -247,17 +253,17 @@ fn what_is_no_result_is_refused() {
     check(
         "\"vms\"",
         "\"vns\"",
-        "/run.json:7: unknown field `vns`, expected one of `topology`, `vm_slots`, `vms`, `link_weights`, `flows_per_vm`, `windows`, `vms_per_application`, `placement`, `seed`, `method`, `target_choice`, `migration_cost`, `max_rounds` at line 7 column 9",
+        "/run.json:7: unknown field `vns`, expected one of `topology`, `vm_slots`, `vms`, `link_weights`, `flows_per_vm`, `windows`, `vms_per_application`, `placement`, `seed`, `method`, `target_choice`, `migration_cost`, `max_rounds`, `start`, `population` at line 7 column 9",
     );
     check(
         "\"first-fit\"",
         "\"worst-fit\"",
-        "/run.json:21: unknown target choice; known are first-fit and best-fit at line 21 column 3",
+        "/run.json:22: unknown target choice; known are first-fit and best-fit at line 22 column 3",
     );
     check(
         "\"first-fit\"",
         "null",
-        "/run.json:21: a policy has a target_choice and a migration_cost, others have neither and no max_rounds at line 21 column 3",
+        "/run.json:22: a policy has a target_choice and a migration_cost and no population, others have neither and no max_rounds or start at line 22 column 3",
     );
     fs::remove_file(run.join("summary.json")).unwrap();
     let error = Merged::read([&runs]).unwrap_err().to_string();

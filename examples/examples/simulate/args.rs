@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use s_core_examples::Failure;
 use s_core_examples::cli::{PolicyArg, TargetChoiceArg, at_least_one};
 use s_core_sim::reference::Genetic;
-use s_core_sim::{AnyStrategy, MigrationCostForm, StrategyName, TokenStart};
+use s_core_sim::{AnyStrategy, MigrationCostForm, StrategyName, Timing, TokenStart};
 
 use crate::data_centre::DataCentreArgs;
 use crate::merge::MergeArgs;
@@ -47,9 +48,9 @@ pub(crate) struct RunArgs {
     /// Which VM decides next
     #[arg(long, value_enum, default_value = "all")]
     pub(crate) policy: PolicyArg,
-    /// c_m: what a migration's gain must exceed, in bytes per second times link weight, or as a part of
-    /// what the VM's own traffic costs, like 10%, or of what a VM's traffic costs on average, like 10%mean;
-    /// by default the snapshot's, else 0
+    /// c_m: what a migration's gain must exceed, in bytes per second times link weight; or like 10% as a part of
+    /// 2 C(u), what the VM's pairs cost, each counted at both ends, and the most that it can gain; or like 10%mean
+    /// as a part of C / |V|, the mean cost per VM to begin with; by default the snapshot's, else 0
     #[arg(long, value_name = "C", allow_negative_numbers = true)]
     pub(crate) migration_cost: Option<MigrationCostForm>,
     /// Which of the servers that are worth a migration is taken
@@ -64,9 +65,13 @@ pub(crate) struct RunArgs {
     /// The optimum to compare with
     #[arg(long, value_enum, default_value = "none")]
     pub(crate) reference: ReferenceArg,
-    /// Individuals of the genetic reference
-    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = at_least_one, allow_negative_numbers = true)]
-    pub(crate) population: u32,
+    /// Individuals of the genetic reference, 1000 by default
+    #[arg(long, value_name = "N", value_parser = at_least_one, allow_negative_numbers = true)]
+    pub(crate) population: Option<u32>,
+    /// How long things take, for cost over seconds: today, thesis (5.2), or some of hop, per-peer, probe, migration
+    /// in seconds like migration=5,hop=0.001
+    #[arg(long, value_name = "T", default_value = "today")]
+    pub(crate) timing: Timing,
     /// Compare with other systems: Starling, Remedy, traffic-aware placement
     #[arg(long)]
     pub(crate) peers: bool,
@@ -103,7 +108,7 @@ Exit codes: 0 success, 1 failure, 2 wrong call.";
 pub(crate) enum ReferenceArg {
     /// No comparison
     None,
-    /// The genetic algorithm of thesis 5.1.2; takes hours at the thesis's size, and Ctrl-C ends it with its best so far
+    /// The genetic algorithm of thesis 5.1.2: at the thesis's size about 90 s of CPU; Ctrl-C ends it with its best so far
     Genetic,
     /// Multilevel placement: coarsens by traffic, places down the tree, refines; takes seconds
     Multilevel,
@@ -130,16 +135,47 @@ impl From<StartArg> for TokenStart {
 }
 
 impl RunArgs {
+    /// Options that mean nothing beside the others.
+    pub(crate) fn check(&self, study: bool) -> Result<(), Failure> {
+        if self.population.is_some() && self.reference != ReferenceArg::Genetic {
+            return Err(Failure::usage(
+                "--population: only --reference genetic has individuals; add it, or leave --population out",
+            ));
+        }
+        if self.data_centre.seed_for_nothing() && !self.reference_is_random(study) {
+            return Err(Failure::usage(
+                "--seed: nothing is random about a given data centre without --reference genetic or multilevel",
+            ));
+        }
+        Ok(())
+    }
+
+    /// What random numbers began with, if there are any.
+    pub(crate) fn seed_used(&self, study: bool) -> Option<u64> {
+        let random = self.data_centre.is_made_up() || self.reference_is_random(study);
+        random.then(|| self.data_centre.seed())
+    }
+
+    fn reference_is_random(&self, study: bool) -> bool {
+        match self.reference {
+            ReferenceArg::None => study,
+            ReferenceArg::Genetic | ReferenceArg::Multilevel => true,
+            ReferenceArg::Exact => false,
+        }
+    }
+
     /// The reference asked for; for a study the multilevel one unless another is named.
     pub(crate) fn references(&self, study: bool) -> Vec<Box<AnyStrategy>> {
         let seed = self.data_centre.seed();
         let name = match (self.reference, study) {
             (ReferenceArg::None, false) => return Vec::new(),
             (ReferenceArg::Genetic, _) => {
+                let thesis = Genetic::default();
+                let population = self.population.map(|population| population as usize);
                 return vec![Box::new(Genetic {
-                    population: self.population as usize,
+                    population: population.unwrap_or(thesis.population),
                     seed,
-                    ..Genetic::default()
+                    ..thesis
                 })];
             }
             (ReferenceArg::Multilevel, _) | (ReferenceArg::None, true) => StrategyName::Multilevel,

@@ -59,12 +59,12 @@ pub(crate) struct DataCentreArgs {
     /// Where the VMs are to begin with
     #[arg(long, value_enum, default_value = "random")]
     placement: PlacementArg,
-    /// What random numbers begin with
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = whole_number, allow_negative_numbers = true)]
-    seed: u64,
+    /// What random numbers begin with, those of references included; 1 by default
+    #[arg(long, value_name = "N", value_parser = whole_number, allow_negative_numbers = true)]
+    seed: Option<u64>,
 }
 
-const GENERATOR_OPTIONS: [&str; 11] = [
+const GENERATOR_OPTIONS: [&str; 10] = [
     "topology",
     "fan_out",
     "servers_per_rack",
@@ -75,7 +75,6 @@ const GENERATOR_OPTIONS: [&str; 11] = [
     "windows",
     "vms_per_application",
     "placement",
-    "seed",
 ];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -124,7 +123,7 @@ impl DataCentreArgs {
                 ..Pattern::default()
             },
             placement,
-            seed: self.seed,
+            seed: self.seed(),
         })
     }
 
@@ -145,14 +144,19 @@ impl DataCentreArgs {
         u32::try_from((slots / 5 * 4 + slots % 5 * 4 / 5).max(1)).unwrap_or(u32::MAX)
     }
 
-    /// The seed, if random numbers made the data centre.
-    pub(crate) fn seed_used(&self) -> Option<u64> {
-        self.snapshot.is_none().then_some(self.seed)
+    /// Whether it is not read.
+    pub(crate) fn is_made_up(&self) -> bool {
+        self.snapshot.is_none()
     }
 
-    /// What random numbers of strategies begin with.
+    /// Whether there is a seed, and a data centre that needs none.
+    pub(crate) fn seed_for_nothing(&self) -> bool {
+        self.snapshot.is_some() && self.seed.is_some()
+    }
+
+    /// What random numbers begin with.
     pub(crate) fn seed(&self) -> u64 {
-        self.seed
+        self.seed.unwrap_or(1)
     }
 }
 

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use s_core_examples::Failure;
 use s_core_examples::cli::{count, print, si, table};
+use s_core_sim::report::Document;
 use s_core_sim::sweep::{Distinction, Group, Merged, MergedRun, Spread, Sweep};
 
 /// Puts the results of sweeps together, whatever machines they were made on.
@@ -39,8 +40,10 @@ const NAMES: usize = 3;
 /// Does what the command says.
 pub(crate) fn merge(args: &MergeArgs) -> Result<(), Failure> {
     Merged::check_target(&args.out)?;
+    Document::check_target(&args.out)?;
     let sweep = args.sweep.as_ref().map(Sweep::read).transpose()?;
     let merged = Merged::read(&args.dirs)?;
+    print(&report(&merged))?;
     merged.write(&args.out)?;
     merged.to_document().write(&args.out)?;
     if let Some(sweep) = sweep {
@@ -57,7 +60,7 @@ pub(crate) fn merge(args: &MergeArgs) -> Result<(), Failure> {
         "the same `simulate sweep` does them again",
         &partial.collect::<Vec<_>>(),
     );
-    print(&report(&merged))
+    Ok(())
 }
 
 fn warn(what: &str, advice: &str, names: &[String]) {

@@ -1,21 +1,16 @@
 //! What came out, as text.
 
-use std::path::Path;
-
 use s_core_examples::cli::{count, reduction_percent, si, table};
 use s_core_model::Levels;
 use s_core_sim::chapter5::Findings;
-use s_core_sim::result::REPORT_FILE;
+use s_core_sim::report::study::Scenario;
 use s_core_sim::snapshot::Snapshot;
 
 /// The data centre in a line, the policies side by side, and below them what they are compared with.
-pub(crate) fn report(snapshot: &Snapshot, findings: &Findings, out: Option<&Path>) -> String {
+pub(crate) fn report(snapshot: &Snapshot, findings: &Findings) -> String {
     let mut text = format!("{}\n{}\n", data_centre(snapshot), policies(findings));
     if !findings.proposals.is_empty() {
-        text += &format!("\n{}\n", proposals(findings));
-    }
-    if let Some(out) = out {
-        text += &format!("\nreport: {}\n", out.join(REPORT_FILE).display());
+        text += &format!("\n{}\n", proposals(&findings.scenario));
     }
     text
 }
@@ -27,19 +22,21 @@ fn policies(findings: &Findings) -> String {
         ">final cost",
         ">reduction",
         ">migrations",
+        ">VMs moved",
         ">token hops",
         ">rounds",
         ">CPU seconds",
     ]);
-    for run in &findings.runs {
-        let summary = &run.summary;
+    for (run, result) in findings.scenario.policies.iter().zip(&findings.runs) {
+        let summary = &result.summary;
         let reduction = reduction_percent(summary.initial_cost, summary.final_cost);
         rows.add_row([
-            summary.policy.to_string(),
+            run.label().into_owned(),
             si(summary.initial_cost),
             si(summary.final_cost),
             format!("{reduction:.2} %"),
-            run.migrations.len().to_string(),
+            run.migrations.to_string(),
+            run.moved.to_string(),
             summary.token_hops.to_string(),
             summary.rounds.to_string(),
             format!("{:.3}", summary.seconds),
@@ -48,22 +45,24 @@ fn policies(findings: &Findings) -> String {
     rows.trim_fmt()
 }
 
-fn proposals(findings: &Findings) -> String {
+fn proposals(scenario: &Scenario) -> String {
     let mut rows = table(&[
         "compared with",
         ">final cost",
         ">reduction",
+        ">migrations",
         ">VMs moved",
         ">CPU seconds",
     ]);
-    for proposal in &findings.proposals {
-        let reduction = reduction_percent(proposal.initial_cost, proposal.final_cost);
+    for run in scenario.references.iter().chain(&scenario.peers) {
+        let reduction = reduction_percent(scenario.before.cost, run.after.cost);
         rows.add_row([
-            proposal.strategy.clone(),
-            si(proposal.final_cost),
+            run.label().into_owned(),
+            si(run.after.cost),
             format!("{reduction:.2} %"),
-            proposal.moved.to_string(),
-            format!("{:.3}", proposal.seconds),
+            run.migrations.to_string(),
+            run.moved.to_string(),
+            format!("{:.3}", run.cpu_seconds),
         ]);
     }
     rows.trim_fmt()

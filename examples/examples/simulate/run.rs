@@ -4,12 +4,12 @@ use std::path::{Path, PathBuf};
 
 use s_core_examples::Failure;
 use s_core_examples::cli::print;
-use s_core_examples::watch::{Bar, Interrupt};
-use s_core_sim::chapter5::{Changing, Chapter5, DynamicError, Findings};
+use s_core_examples::watch::{Bars, Interrupt};
+use s_core_sim::chapter5::{Changing, Chapter5, DynamicError, Findings, Watches};
 use s_core_sim::report::study::{Scenario, Study};
-use s_core_sim::result::ResultDir;
+use s_core_sim::result::{REPORT_FILE, ResultDir};
 use s_core_sim::snapshot::Snapshot;
-use s_core_sim::{DataCentre, InitialPlacement, RunLimits};
+use s_core_sim::{DataCentre, InitialPlacement, RunLimits, StrategyName, Watch};
 
 use crate::args::RunArgs;
 use crate::report;
@@ -22,8 +22,12 @@ pub(crate) fn simulate(args: &RunArgs) -> Result<(), Failure> {
     // A call without any option.
     let plain = std::env::args_os().len() == 1;
     let study = args.study || plain;
+    args.check(study)?;
     let out = (args.out.clone()).or_else(|| plain.then(|| PathBuf::from(DEFAULT_OUT)));
     let dir = out.as_ref().map(ResultDir::new).transpose()?;
+    if let Some(out) = &out {
+        Study::check_target(out)?;
+    }
     if let Some(dir) = &args.write_snapshot {
         Snapshot::check_target(dir)?;
     }
@@ -32,20 +36,21 @@ pub(crate) fn simulate(args: &RunArgs) -> Result<(), Failure> {
         snapshot.write(dir)?;
     }
     let interrupt = Interrupt::catch()?;
+    let bars = Bars::new(&interrupt);
+    let watches = |name: &str| -> Box<dyn Watch> { Box::new(bars.add(name)) };
     let chapter = chapter(args, study, &snapshot);
-    let title = title(args.data_centre.made_up()?.as_ref());
-    let findings = chapter.run(&title, &snapshot, &|name| {
-        Box::new(Bar::new(name, &interrupt))
-    })?;
-    let mut scenarios = vec![findings.scenario.clone()];
-    if let (true, Some(data_centre)) = (study, args.data_centre.made_up()?) {
-        scenarios.extend(other_scenarios(&chapter, &data_centre, &interrupt)?);
+    let made_up = args.data_centre.made_up()?;
+    let mut findings = chapter.run(&title(made_up.as_ref()), &snapshot, &watches)?;
+    print(&report::report(&snapshot, &findings))?;
+    let mut scenarios = vec![std::mem::take(&mut findings.scenario)];
+    if let (true, Some(data_centre)) = (study, made_up) {
+        other_scenarios(args, &data_centre, &interrupt, &watches, &mut scenarios)?;
     }
     let partial = !findings.is_complete() || interrupt.is_caught();
     if let (Some(dir), Some(path)) = (dir, &out) {
         write(&dir, path, &snapshot, &findings, scenarios, partial)?;
+        print(&format!("\nreport: {}\n", path.join(REPORT_FILE).display()))?;
     }
-    print(&report::report(&snapshot, &findings, out.as_deref()))?;
     if partial {
         return Err(Failure::failed(
             "interrupted: what was computed until then is kept, and marked as partial",
@@ -69,8 +74,8 @@ fn chapter(args: &RunArgs, study: bool, snapshot: &Snapshot) -> Chapter5 {
         curves: study,
         references: args.references(study),
         peers: args.peers(study),
-        seed: args.data_centre.seed_used(),
-        ..Chapter5::default()
+        seed: args.seed_used(study),
+        timing: args.timing,
     }
 }
 
@@ -83,14 +88,18 @@ fn title(made_up: Option<&DataCentre>) -> String {
     .into()
 }
 
-/// The same data centre with the other placement, and with traffic that changes.
+/// The same data centre with the other placement, and with traffic that changes; what is interrupted before it begins is
+/// left out.
 fn other_scenarios(
-    chapter: &Chapter5,
+    args: &RunArgs,
     data_centre: &DataCentre,
     interrupt: &Interrupt,
-) -> Result<Vec<Scenario>, Failure> {
-    let watches =
-        |name: &str| -> Box<dyn s_core_sim::Watch> { Box::new(Bar::new(name, interrupt)) };
+    watches: &Watches<'_>,
+    scenarios: &mut Vec<Scenario>,
+) -> Result<(), Failure> {
+    if interrupt.is_caught() {
+        return Ok(());
+    }
     let other = DataCentre {
         placement: match data_centre.placement {
             InitialPlacement::Random => InitialPlacement::RackLocal,
@@ -98,26 +107,30 @@ fn other_scenarios(
         },
         ..data_centre.clone()
     };
-    let plain = Chapter5 {
-        policies: chapter.policies.clone(),
-        target_choice: chapter.target_choice,
-        start: chapter.start,
-        limits: chapter.limits,
-        ..Chapter5::default()
-    };
     let snapshot = other.generate()?;
-    let found = plain.run(&title(Some(&other)), &snapshot, &watches)?;
-    let changing = plain.run_changing(
-        "Traffic that changes",
-        data_centre,
-        Changing::of_vms(data_centre.vms),
-        &watches,
-    );
+    let policies = chapter(args, false, &snapshot);
+    let policies = Chapter5 {
+        references: Vec::new(),
+        peers: Vec::new(),
+        ..policies
+    };
+    let found = policies.run(&title(Some(&other)), &snapshot, watches)?;
+    scenarios.push(found.scenario);
+    if interrupt.is_caught() {
+        return Ok(());
+    }
+    let chapter = Chapter5 {
+        references: vec![StrategyName::Multilevel.build(data_centre.seed)],
+        ..policies
+    };
+    let changing = Changing::of_vms(data_centre.vms);
+    let changing = chapter.run_changing("Traffic that changes", data_centre, changing, watches);
     let changing = changing.map_err(|error| match error {
         DynamicError::Generate(error) => error.into(),
         error => Failure::failed(error),
     })?;
-    Ok(vec![found.scenario, changing])
+    scenarios.push(changing);
+    Ok(())
 }
 
 fn write(

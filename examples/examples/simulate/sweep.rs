@@ -48,7 +48,7 @@ A file like this asks for 2 x 20 x 3 = 120 runs:
   migration_costs = [0, \"10%\", \"10%mean\"]
   topologies = [\"tree:4,4,4,2x20\"]
 It may also have vm_slots, vms, placements, link_weights, flows_per_vm, windows, vms_per_application,
-target_choices, max_rounds, baselines, references.
+target_choices, starts, max_rounds, baselines, references, populations (of references = [\"genetic\"]).
 
 Examples:
   simulate sweep sweep.toml --out /tmp/runs

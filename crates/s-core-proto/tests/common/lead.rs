@@ -50,6 +50,11 @@ impl Lead {
         Self::with(|_| {})
     }
 
+    /// A node that soon misses the token.
+    pub fn claimant() -> Self {
+        Self::with(|config| config.timing.silence = Duration::from_secs(45))
+    }
+
     pub fn with(change: impl FnOnce(&mut Config<Pairs>)) -> Self {
         let mut config = config(server(0), 4, PolicyKind::RoundRobin);
         config.timing.rest = Duration::ZERO;
@@ -270,6 +275,14 @@ pub fn asked_capacity(actions: &[Action], of: u32) -> QueryId {
         _ => None,
     });
     query.unwrap_or_else(|| panic!("server {of} was not asked for room in {actions:?}"))
+}
+
+pub fn reports<'a>(actions: &'a [Action]) -> Vec<&'a Report> {
+    let report = |action: &'a Action| match action {
+        Action::Report(report) => Some(report),
+        _ => None,
+    };
+    actions.iter().filter_map(report).collect()
 }
 
 pub fn why_stayed(actions: &[Action]) -> WhyStayed {

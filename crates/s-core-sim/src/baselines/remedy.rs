@@ -34,9 +34,8 @@ const MIB: f64 = (1 << 20) as f64;
 ///   or not as hot as the one that is relieved where the data centre is overloaded anyway. Of these targets the one is taken that
 ///   balances best: with the least sum of the squares of all utilisations, which has to fall.
 ///
-/// So the highest utilisation of all links never rises above what it was or what is hot. In the data centre of 5.1 with VMs placed at
-/// random (seed 1) it falls from 267 to 254 with 1,330 migrations, in 2.5 s of CPU; with VMs where the traffic was made for
-/// them (`RackLocal`) from 55 to 34 with 1,317, in 0.5 s.
+/// So the highest utilisation of all links never rises above what it was or what is hot. What it comes to beside the others is in
+/// `docs/evaluation.md`.
 ///
 /// [`StrategyError::NoGroups`] if the topology is not a tree, [`StrategyError::Parameter`] if a number is out of its range.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -188,10 +187,7 @@ impl<'a, L: Levels> Controller<'a, L> {
 
     /// The hottest first.
     fn hot_links(&self) -> Vec<Link> {
-        let groups =
-            |level| (0..self.tree.group_count(level) as u32).map(move |group| (level, group));
-        let all = (0..self.tree.top()).flat_map(groups);
-        let mut hot: Vec<Link> = all
+        let mut hot: Vec<Link> = (0..self.tree.whole())
             .filter(|link| self.links.utilisation(*link) > self.remedy.hot)
             .collect();
         hot.sort_by(|a, b| {
@@ -214,8 +210,7 @@ impl<'a, L: Levels> Controller<'a, L> {
 
     /// The VMs below a link that are most worth moving.
     fn candidates(&self, link: Link) -> Vec<VmIndex> {
-        let racks = (0..self.tree.rack_count() as u32).filter(|rack| self.is_below(*rack, link));
-        let mut vms: Vec<(f64, VmIndex)> = racks
+        let mut vms: Vec<(f64, VmIndex)> = (self.tree.racks_of(link))
             .flat_map(|rack| &self.vms_of[rack as usize])
             .map(|vm| (self.worth(*vm, link), *vm))
             .filter(|(worth, _)| *worth > 0.0)
@@ -236,15 +231,15 @@ impl<'a, L: Levels> Controller<'a, L> {
         relief * self.remedy.horizon - memory / (1.0 - self.remedy.dirtied)
     }
 
-    fn is_below(&self, rack: u32, (level, group): Link) -> bool {
-        self.tree.ancestor(level, rack) == group
+    fn is_below(&self, rack: u32, link: Link) -> bool {
+        self.tree.racks_of(link).contains(&rack)
     }
 
     /// The server outside from which the network is balanced best, if there is one that congests nothing else.
     fn target(&mut self, vm: VmIndex, link: Link) -> Option<ServerIndex> {
         let limit = self.links.utilisation(link);
         let mut best: Option<(f64, ServerIndex)> = None;
-        for rack in 0..self.tree.rack_count() as u32 {
+        for rack in self.tree.racks() {
             if self.is_below(rack, link) {
                 continue;
             }
@@ -276,7 +271,7 @@ impl<'a, L: Levels> Controller<'a, L> {
         let mut growth = 0.0;
         for (link, change) in self.changes.iter() {
             let before = self.links.utilisation(link);
-            let after = before + change / self.links.capacities[link.0][link.1 as usize];
+            let after = before + change / self.links.capacities[link as usize];
             if change > 0.0 && after > self.remedy.hot && after >= limit {
                 return None;
             }
@@ -302,8 +297,8 @@ impl<'a, L: Levels> Controller<'a, L> {
     fn migrate(&mut self, vm: VmIndex, target: ServerIndex) {
         let (from, to) = (self.rack_of[vm.usize()], self.tree.rack_of(target));
         self.note_changes(vm, to);
-        for ((level, group), change) in self.changes.iter() {
-            let load = &mut self.links.loads[level][group as usize];
+        for (link, change) in self.changes.iter() {
+            let load = &mut self.links.loads[link as usize];
             *load = (*load + change).max(0.0);
         }
         self.changes.clear();
@@ -316,22 +311,21 @@ impl<'a, L: Levels> Controller<'a, L> {
 
 /// Changes of links' loads, found without a search.
 struct Changes {
-    /// That of the link up of group g of level l at `[l][g]`, from 0 on.
-    of: Vec<Vec<Option<f64>>>,
+    /// That of each link.
+    of: Vec<Option<f64>>,
     changed: Vec<Link>,
 }
 
 impl Changes {
     fn new(links: &Links) -> Self {
-        let none = |loads: &Vec<f64>| vec![None; loads.len()];
         Self {
-            of: links.loads.iter().map(none).collect(),
+            of: vec![None; links.loads.len()],
             changed: Vec::new(),
         }
     }
 
     fn add(&mut self, link: Link, change: f64) {
-        let of = &mut self.of[link.0][link.1 as usize];
+        let of = &mut self.of[link as usize];
         if of.is_none() {
             self.changed.push(link);
         }
@@ -339,13 +333,13 @@ impl Changes {
     }
 
     fn iter(&self) -> impl Iterator<Item = (Link, f64)> + '_ {
-        let change = |link: &Link| Some((*link, self.of[link.0][link.1 as usize]?));
+        let change = |link: &Link| Some((*link, self.of[*link as usize]?));
         self.changed.iter().filter_map(change)
     }
 
     fn clear(&mut self) {
-        for (level, group) in self.changed.drain(..) {
-            self.of[level][group as usize] = None;
+        for link in self.changed.drain(..) {
+            self.of[link as usize] = None;
         }
     }
 }

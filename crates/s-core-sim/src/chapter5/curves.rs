@@ -10,7 +10,7 @@ use crate::{Instance, MigrationCostForm, StrategyError, Watch};
 /// The policy of Fig. 5.3.
 const POLICY: PolicyKind = PolicyKind::Distributed;
 
-/// Parts of the VM's own cost, and of the mean cost of a VM, which as an absolute number is the third form.
+/// Parts of the VM's own part 2 C(u), and of the mean cost C / |𝕍|, which as an absolute number is the third form.
 pub(super) const THRESHOLDS: [MigrationCostForm; 24] = [
     own(0.0),
     own(2.0),
@@ -71,16 +71,12 @@ impl Chapter5 {
         };
         let policy = POLICY.build();
         let mut simulation = chapter.simulation(instance, &*policy)?;
-        let mut hops = 0_u64;
-        let (outcome, ended) = simulation.run_while(self.limits, |_, _| {
-            hops += 1;
-            !hops.is_multiple_of(4096) || !watch.is_stopped()
-        });
+        let (outcome, complete) = simulation.run_watched(self.limits, watch, |_, _| {});
         let absolute = match threshold.of(instance) {
             MigrationCost::Absolute(cost) => Some(cost),
             MigrationCost::RelativeToVm(_) => None,
         };
-        Ok(ended.map(|_| Point {
+        Ok(complete.then(|| Point {
             absolute,
             reduction: match outcome.initial_cost {
                 0.0 => 0.0,
@@ -103,8 +99,8 @@ pub(super) fn curves(points: &[(MigrationCostForm, Point)]) -> Vec<MigrationCost
     };
     let absolute = |_, point: Point| point.absolute;
     [
-        curve("c_m, % of the VM's own cost", points, own),
-        curve("c_m, % of the mean cost per VM", points, mean),
+        curve("c_m, % of 2 C(u), the VM's own part", points, own),
+        curve("c_m, % of C / |V|, the mean cost per VM", points, mean),
         curve("c_m, bytes per second times link weight", points, absolute),
     ]
     .into_iter()

@@ -10,8 +10,11 @@ use super::token::{POINTS, curve};
 use super::{Chapter5, Watches};
 use crate::measure::Gauge;
 use crate::report::study::{Run, Scenario};
+use crate::strategy::moved;
 use crate::traffic::{DynamicTraffic, Dynamics};
-use crate::{DataCentre, Decision, GenerateError, Hop, Instance, Series, StrategyError};
+use crate::{
+    AnyStrategy, DataCentre, Decision, GenerateError, Hop, Instance, Series, StrategyError,
+};
 
 /// How traffic changes in a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,10 +40,8 @@ impl Changing {
 }
 
 impl Chapter5 {
-    /// Runs the policies while traffic changes. Only curves and what holds at the end are filled in;
-    /// references and other systems are left out.
-    ///
-    /// A run that is stopped is left out.
+    /// Runs the policies while traffic changes; of them only curves and what holds at the end are filled in. References are
+    /// those of the first window's traffic; other systems are left out.
     ///
     /// # Errors
     ///
@@ -58,14 +59,41 @@ impl Chapter5 {
         let model = snapshot.cost_model();
         let instance =
             Instance::new(&model, &first, snapshot.allocation()).map_err(StrategyError::from)?;
-        let runs: Result<Vec<_>, DynamicError> = (self.policies.par_iter())
-            .map(|kind| self.run_changing_policy(&instance, &traffic, changing, *kind, watches))
-            .collect();
-        let before = Gauge::new(&instance).placement(snapshot.allocation());
+        let gauge = Gauge::new(&instance);
+        let run = |kind: &PolicyKind| {
+            self.run_changing_policy(&instance, &traffic, changing, *kind, watches)
+        };
+        let reference = |strategy: &AnyStrategy| -> Result<Run, StrategyError> {
+            let watch = watches(strategy.name());
+            let (_, run) = self.propose(&instance, &gauge, strategy, &*watch)?;
+            Ok(Run {
+                name: format!("{}, first window", run.name),
+                traffic: Vec::new(),
+                ..run
+            })
+        };
+        let (policies, references) = rayon::join(
+            || self.policies.par_iter().map(run).collect::<Result<_, _>>(),
+            || {
+                let references = self.references.par_iter();
+                let runs = references.map(|strategy| reference(&**strategy));
+                runs.collect::<Result<Vec<_>, _>>()
+            },
+        );
+        let references = references?;
+        let description = match references.is_empty() {
+            true => "",
+            false => {
+                "References are computed for the traffic of the first window, as in the thesis."
+            }
+        };
         Ok(Scenario {
             title: title.into(),
-            before,
-            policies: runs?.into_iter().flatten().collect(),
+            description: description.into(),
+            times: self.timing.in_words(),
+            before: gauge.placement(snapshot.allocation()),
+            policies: policies?,
+            references,
             ..Scenario::default()
         })
     }
@@ -77,11 +105,12 @@ impl Chapter5 {
         changing: Changing,
         kind: PolicyKind,
         watches: &Watches<'_>,
-    ) -> Result<Option<Run>, DynamicError> {
+    ) -> Result<Run, DynamicError> {
         let (policy, watch) = (kind.build(), watches(kind.name()));
         let mut simulation = self
             .simulation(instance, &*policy)
-            .map_err(StrategyError::from)?;
+            .map_err(StrategyError::from)?
+            .with_timing(self.timing);
         let mut series = Series::new(simulation.total_cost(), POINTS);
         let (mut later, mut last) = (traffic.clone(), instance.traffic().clone());
         let (mut windows, mut hops, mut migrations) = (1, 0, 0);
@@ -103,23 +132,18 @@ impl Chapter5 {
         simulation
             .run_dynamic(changing.every, next, observe)
             .map_err(StrategyError::from)?;
-        if windows < changing.windows {
-            return Ok(None);
-        }
         let after = simulation.allocation();
         let at_end = Instance::new(instance.model(), &last, after).map_err(StrategyError::from)?;
-        let before = instance.allocation();
-        Ok(Some(Run {
+        Ok(Run {
             name: kind.name().into(),
+            stopped: windows < changing.windows,
             after: Gauge::new(&at_end).placement(after),
             migrations,
-            moved: (after.vms())
-                .filter(|vm| before.host(*vm) != after.host(*vm))
-                .count() as u64,
+            moved: moved(instance.allocation(), after) as u64,
             token_hops: Some(hops),
             curve: curve(&series.samples()),
             ..Run::default()
-        }))
+        })
     }
 }
 

@@ -149,6 +149,7 @@ impl Chapter5 {
         let before = snapshot.allocation();
         let scenario = Scenario {
             title: title.into(),
+            times: self.timing.in_words(),
             before: gauge.placement(before),
             traffic_before: gauge.rack_traffic(before, token::MAX_BINS),
             ..Scenario::default()

@@ -1,13 +1,13 @@
 //! References and other systems beside the policies.
 
-use s_core_model::{Allocation, Levels};
+use s_core_model::Levels;
 
 use super::Chapter5;
-use super::token::{MAX_BINS, POINTS};
-use crate::measure::{CostCurve, CostPoint, Gauge, migrations_per_vm};
-use crate::report::study::{Run, TrafficMoment};
+use super::token::{POINTS, moment};
+use crate::measure::{CostCurve, CostPoint, Gauge};
+use crate::report::study::Run;
 use crate::result::{ProposalResult, Reference};
-use crate::{Instance, Proposal, Strategy, StrategyError, Watch};
+use crate::{Instance, Migration, Stability, Strategy, StrategyError, Watch};
 
 impl Chapter5 {
     pub(super) fn propose<'a, L: Levels>(
@@ -20,17 +20,7 @@ impl Chapter5 {
         let proposal = strategy.run(instance, watch)?;
         let after = &proposal.allocation;
         let initial_cost = instance.cost();
-        let result = ProposalResult {
-            strategy: strategy.name().into(),
-            initial_cost,
-            final_cost: proposal.cost,
-            moved: proposal.moved,
-            seconds: proposal.cpu_time.as_secs_f64(),
-            seed: self.seed,
-            complete: proposal.complete,
-            placement: placement(after),
-        };
-        let traffic = gauge.rack_traffic(after, MAX_BINS);
+        let result = ProposalResult::new(strategy.name(), initial_cost, &proposal, self.seed);
         let run = Run {
             name: strategy.name().into(),
             stopped: !proposal.complete,
@@ -39,33 +29,20 @@ impl Chapter5 {
             moved: proposal.moved as u64,
             migrations_per_vm: match proposal.migrations.as_slice() {
                 [] => Vec::new(),
-                migrations => migrations_per_vm(after.vm_count(), migrations),
+                migrations => Stability::new(migrations, after.vm_count(), 0).vms_by_migrations,
             },
             cpu_seconds: proposal.cpu_time.as_secs_f64(),
-            curve: curve(initial_cost, &proposal),
-            traffic: (traffic.into_iter())
-                .map(|traffic| TrafficMoment {
-                    when: "at the end".into(),
-                    traffic,
-                })
-                .collect(),
+            curve: curve(initial_cost, &proposal.migrations),
+            traffic: (moment("at the end".into(), gauge, after).into_iter()).collect(),
             ..Run::default()
         };
         Ok((result, run))
     }
 }
 
-fn placement(allocation: &Allocation) -> Vec<(s_core_model::VmId, s_core_model::ServerId)> {
-    let row = |vm| {
-        let server = allocation.server_at(allocation.host(vm));
-        (allocation.vm_at(vm), server)
-    };
-    allocation.vms().map(row).collect()
-}
-
 /// The course of a system that moves one VM at a time; there is none of one that proposes a placement at once.
-fn curve(initial_cost: f64, proposal: &Proposal) -> CostCurve {
-    let Some(last) = proposal.migrations.last() else {
+pub(super) fn curve(initial_cost: f64, migrations: &[Migration]) -> CostCurve {
+    let Some(last) = migrations.last() else {
         return CostCurve::default();
     };
     let begin = CostPoint {
@@ -73,14 +50,15 @@ fn curve(initial_cost: f64, proposal: &Proposal) -> CostCurve {
         seconds: None,
         cost: initial_cost,
     };
-    let points = proposal.migrations.iter().map(CostPoint::from);
+    let points = migrations.iter().map(CostPoint::from);
     CostCurve::new(begin, points, last.into(), POINTS)
 }
 
-/// The cheapest of the references.
+/// The cheapest of the references that came to their end.
 pub(super) fn best_reference(proposals: &[ProposalResult]) -> Option<Reference> {
     let best = proposals
         .iter()
+        .filter(|proposal| proposal.complete)
         .min_by(|a, b| a.final_cost.total_cmp(&b.final_cost))?;
     Some(Reference {
         cost: best.final_cost,

@@ -5,7 +5,7 @@
 //! | 5.1, 5.4: traffic between racks | [`RackTraffic`] |
 //! | 5.2: cost over hops and time | [`CostCurve`] |
 //! | 5.1.3: load per link level, hot racks, idle servers and racks | [`PlacementMeasures`] |
-//! | 5.1.4: migrations per VM | [`migrations_per_vm`] |
+//! | 5.1.4: migrations per VM | [`Stability`](crate::Stability) |
 //!
 //! All of them can be written with serde and read back, so that runs on several machines make one report.
 //!
@@ -33,29 +33,7 @@
 mod curve;
 mod placement;
 mod rack_traffic;
-mod racks;
-
-use crate::Migration;
 
 pub use curve::{CostCurve, CostPoint};
 pub use placement::{Gauge, PlacementMeasures, RackMeasures};
 pub use rack_traffic::{InvalidRackTraffic, RackTraffic};
-
-/// How many VMs migrated how often (5.1.4): entry *k* is the number of VMs with *k* migrations.
-///
-/// The entries add up to `vm_count`. O(VMs + migrations).
-///
-/// # Panics
-///
-/// If a migration is of a VM that is not below `vm_count`.
-pub fn migrations_per_vm(vm_count: usize, migrations: &[Migration]) -> Vec<u64> {
-    let mut of_vm = vec![0_usize; vm_count];
-    for migration in migrations {
-        of_vm[migration.vm.usize()] += 1;
-    }
-    let mut vms = vec![0; of_vm.iter().max().map_or(0, |most| most + 1)];
-    for count in of_vm {
-        vms[count] += 1;
-    }
-    vms
-}

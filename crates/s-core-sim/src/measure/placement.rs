@@ -1,30 +1,30 @@
 //! A placement in numbers (5.1.3).
 
-use s_core_model::{Allocation, Levels};
+use s_core_model::{Allocation, Levels, TrafficMatrix};
 use serde::{Deserialize, Serialize};
 
-use super::RackTraffic;
-use super::racks::Racks;
+use super::rack_traffic::{RackTraffic, traffic_between};
+use crate::rack_tree::RackTree;
 use crate::{Instance, link_loads};
 
 /// Measures placements of one data centre, all by the yardstick of the placement to begin with.
 #[derive(Debug)]
 pub struct Gauge<'a, L> {
     instance: &'a Instance<'a, L>,
-    racks: Option<Racks>,
+    tree: Option<RackTree>,
     hot_above: f64,
 }
 
 impl<'a, L: Levels> Gauge<'a, L> {
     /// A gauge for placements of this instance.
     pub fn new(instance: &'a Instance<'a, L>) -> Self {
-        let racks = Racks::new(instance.model().levels());
-        let loads = (racks.as_ref()).map_or_else(Vec::new, |racks| {
-            racks.loads(instance.allocation(), instance.traffic())
+        let tree = RackTree::new(instance.model().levels());
+        let loads = (tree.as_ref()).map_or_else(Vec::new, |tree| {
+            rack_loads(tree, instance.allocation(), instance.traffic())
         });
         Self {
             instance,
-            racks,
+            tree,
             hot_above: 0.5 * loads.iter().sum::<f64>() / loads.len().max(1) as f64,
         }
     }
@@ -36,22 +36,22 @@ impl<'a, L: Levels> Gauge<'a, L> {
     /// If the placement is of other VMs or servers.
     pub fn placement(&self, allocation: &Allocation) -> PlacementMeasures {
         let (model, traffic) = (self.instance.model(), self.instance.traffic());
-        let mut busy = vec![false; allocation.server_count()];
-        for vm in allocation.vms() {
-            busy[allocation.host(vm).usize()] = true;
-        }
+        let hosts = allocation.vms().map(|vm| allocation.host(vm).usize());
         PlacementMeasures {
             cost: model.total_cost(allocation, traffic),
             link_loads: link_loads(model.levels(), allocation, traffic)
                 .into_iter()
                 .map(|load| load.bytes_per_second())
                 .collect(),
-            servers: busy.len(),
-            idle_servers: busy.iter().filter(|busy| !**busy).count(),
-            racks: self.racks.as_ref().map(|racks| RackMeasures {
-                count: racks.count(),
-                idle: racks.idle(allocation),
-                hot: (racks.loads(allocation, traffic).iter())
+            servers: allocation.server_count(),
+            idle_servers: idle(allocation.server_count(), hosts),
+            racks: self.tree.as_ref().map(|tree| RackMeasures {
+                count: tree.rack_count(),
+                idle: idle(
+                    tree.rack_count(),
+                    tree.racks_of_vms(allocation).map(|rack| rack as usize),
+                ),
+                hot: (rack_loads(tree, allocation, traffic).iter())
                     .filter(|load| **load > self.hot_above)
                     .count(),
             }),
@@ -65,10 +65,27 @@ impl<'a, L: Levels> Gauge<'a, L> {
     ///
     /// If the placement is of other VMs or servers.
     pub fn rack_traffic(&self, allocation: &Allocation, max_bins: usize) -> Option<RackTraffic> {
-        let racks = self.racks.as_ref()?;
+        let tree = self.tree.as_ref()?;
         let traffic = self.instance.traffic();
-        Some(RackTraffic::new(racks, allocation, traffic, max_bins))
+        Some(RackTraffic::new(tree, allocation, traffic, max_bins))
     }
+}
+
+/// For each rack, the traffic that its switch exchanges with other racks, in bytes per second.
+fn rack_loads(tree: &RackTree, allocation: &Allocation, traffic: &TrafficMatrix) -> Vec<f64> {
+    let mut loads = vec![0.0; tree.rack_count()];
+    for (a, b, rate) in traffic_between(tree, allocation, traffic) {
+        loads[a] += rate;
+        loads[b] += rate;
+    }
+    loads
+}
+
+/// How many of so many servers or racks host no VM.
+fn idle(count: usize, hosts: impl Iterator<Item = usize>) -> usize {
+    let mut is_idle = vec![true; count];
+    hosts.for_each(|host| is_idle[host] = false);
+    is_idle.into_iter().filter(|is_idle| *is_idle).count()
 }
 
 /// A placement in numbers.

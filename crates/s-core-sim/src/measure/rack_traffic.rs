@@ -3,7 +3,7 @@
 use s_core_model::{Allocation, TrafficMatrix};
 use serde::{Deserialize, Serialize};
 
-use super::racks::Racks;
+use crate::rack_tree::RackTree;
 
 /// How much traffic the racks exchange with each other, in bytes per second.
 ///
@@ -24,12 +24,12 @@ impl RackTraffic {
     pub const MAX_BINS: usize = 256;
 
     pub(super) fn new(
-        racks: &Racks,
+        tree: &RackTree,
         allocation: &Allocation,
         traffic: &TrafficMatrix,
         max_bins: usize,
     ) -> Self {
-        let count = racks.count();
+        let count = tree.rack_count();
         let bins = count.min(max_bins.clamp(1, Self::MAX_BINS));
         let mut matrix = Self {
             racks: count,
@@ -37,7 +37,7 @@ impl RackTraffic {
             cells: vec![0.0; triangle(bins)],
         };
         let bin = |rack| rack * bins / count;
-        for (a, b, rate) in racks.traffic_between(allocation, traffic) {
+        for (a, b, rate) in traffic_between(tree, allocation, traffic) {
             let cell = matrix.cell(bin(a), bin(b));
             matrix.cells[cell] += rate;
         }
@@ -83,6 +83,18 @@ impl RackTraffic {
         // The rows before this one are `bins`, `bins` − 1, … long.
         row * self.bins - row * row.saturating_sub(1) / 2 + (column - row)
     }
+}
+
+/// The pairs whose VMs are in different racks: both racks and λ in bytes per second.
+pub(super) fn traffic_between(
+    tree: &RackTree,
+    allocation: &Allocation,
+    traffic: &TrafficMatrix,
+) -> impl Iterator<Item = (usize, usize, f64)> {
+    traffic.pairs().filter_map(|(u, v, rate)| {
+        let [a, b] = [u, v].map(|vm| tree.rack_of(allocation.host(vm)) as usize);
+        (a != b).then(|| (a, b, rate.bytes_per_second()))
+    })
 }
 
 fn triangle(bins: usize) -> usize {

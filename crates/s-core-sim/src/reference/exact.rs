@@ -8,7 +8,8 @@ use crate::cpu_time;
 use crate::strategy::{Instance, Proposal, Strategy, StrategyError, Watch};
 
 use super::size::Size;
-use super::tree::{Racks, Tree};
+use super::tree::Tree;
+use crate::rack_tree::{RackTree, server_capacities};
 
 const NAME: &str = "exact";
 
@@ -93,8 +94,6 @@ struct Branching<'a> {
     groups: Groups,
     /// The VMs in the order in which they are placed.
     vms: Vec<Vm>,
-    /// The rack of each server.
-    rack_of: Vec<u32>,
     /// What each server has left.
     left: Vec<Size>,
     /// The server of each VM that is placed, by its place in the order.
@@ -117,14 +116,10 @@ impl<'a> Branching<'a> {
         let allocation = instance.allocation();
         let model = instance.model();
         let memory = |vm| u64::from(allocation.memory_mib(vm));
-        let mut rooms: Vec<Size> = (allocation.servers().map(|server| allocation.free(server)))
-            .map(|free| Size::new(free.vm_slots.into(), free.memory_mib))
-            .collect();
-        for vm in allocation.vms() {
-            rooms[allocation.host(vm).usize()] += Size::new(1, memory(vm));
-        }
+        let rooms: Vec<Size> =
+            (server_capacities(allocation).into_iter().map(Size::from)).collect();
         let room = |server: ServerIndex| rooms[server.usize()];
-        let (tree, rack_of) = Tree::of_topology(model.levels(), model.weights(), room)?;
+        let tree = Tree::new(RackTree::new(model.levels())?, model.weights().iter(), room);
         let order = order(instance);
         let place_of = |vm: VmIndex| order.iter().position(|other| *other == vm);
         let vm = |(place, index): (usize, &VmIndex)| Vm {
@@ -137,10 +132,9 @@ impl<'a> Branching<'a> {
         };
         Some(Self {
             watch,
-            groups: Groups::new(&tree, &rack_of, &rooms),
+            groups: Groups::new(&tree.groups, &rooms),
             tree,
             vms: order.iter().enumerate().map(vm).collect(),
-            rack_of,
             left: rooms,
             host: vec![0; order.len()],
             best_cost: instance.cost() / 2.0,
@@ -163,12 +157,7 @@ impl<'a> Branching<'a> {
         self.groups
             .offer(self.groups.top(), size, &self.left, &mut servers);
         let mut choices: Vec<(f64, u32)> = (servers.into_iter())
-            .map(|server| {
-                (
-                    self.added(place, place, self.rack_of[server as usize]),
-                    server,
-                )
-            })
+            .map(|server| (self.added(place, place, self.rack_of(server)), server))
             .collect();
         choices.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
         for (tried, (added, server)) in choices.iter().enumerate() {
@@ -191,13 +180,17 @@ impl<'a> Branching<'a> {
         }
     }
 
+    fn rack_of(&self, server: u32) -> u32 {
+        self.tree.groups.rack_of(ServerIndex::new(server))
+    }
+
     /// What the VM at `place` costs in a rack to those placed before `placed`.
     fn added(&self, place: usize, placed: usize, rack: u32) -> f64 {
         let earlier = self.vms[place].earlier.iter();
         earlier
             .filter(|(peer, _)| *peer < placed)
             .map(|(peer, rate)| {
-                let other = self.rack_of[self.host[*peer] as usize];
+                let other = self.rack_of(self.host[*peer]);
                 rate * self.tree.path_cost(rack, other)
             })
             .sum()
@@ -264,35 +257,37 @@ enum Shape {
 }
 
 impl Groups {
-    fn new(tree: &Tree, rack_of: &[u32], rooms: &[Size]) -> Self {
+    fn new(tree: &RackTree, rooms: &[Size]) -> Self {
         let mut groups = Self {
             groups: Vec::new(),
             of_server: vec![Vec::new(); rooms.len()],
         };
         let mut shapes = BTreeMap::new();
         if !rooms.is_empty() {
-            groups.add(tree, tree.racks(), rack_of, rooms, &mut shapes);
+            groups.add(tree, tree.whole(), rooms, &mut shapes);
         }
         groups
     }
 
     fn add(
         &mut self,
-        tree: &Tree,
-        racks: Racks,
-        rack_of: &[u32],
+        tree: &RackTree,
+        mut group: u32,
         rooms: &[Size],
         shapes: &mut BTreeMap<Shape, usize>,
     ) -> usize {
-        let within = |server: &u32| racks.contains(&rack_of[*server as usize]);
-        let servers: Vec<u32> = (0..rooms.len() as u32).filter(within).collect();
-        let mut children = Vec::new();
-        let is_rack = racks.len() == 1;
-        if !is_rack {
-            for child in tree.children(&racks) {
-                children.push(self.add(tree, child, rack_of, rooms, shapes));
-            }
+        // A group of one group is as good as that one.
+        while tree.parts(group).len() == 1 {
+            group = tree.parts(group).start;
         }
+        let racks = tree.racks_of(group);
+        let servers: Vec<u32> = (tree.servers_of(group).iter())
+            .map(|server| server.get())
+            .collect();
+        let children: Vec<usize> = (tree.parts(group))
+            .map(|part| self.add(tree, part, rooms, shapes))
+            .collect();
+        let is_rack = children.is_empty();
         let shape = if is_rack {
             let room = |server: &u32| rooms[*server as usize];
             let rooms = servers

@@ -10,7 +10,6 @@
 mod exact;
 mod genetic;
 mod multilevel;
-pub(crate) mod packing;
 mod size;
 mod tree;
 

@@ -2,6 +2,8 @@
 
 use std::ops::{AddAssign, SubAssign};
 
+use s_core_model::Capacity;
+
 /// VM slots and memory, of one VM or many, of one rack or many.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(in crate::reference) struct Size {
@@ -32,6 +34,12 @@ impl Size {
             slots: self.slots.saturating_sub(taken.slots),
             memory: self.memory.saturating_sub(taken.memory),
         }
+    }
+}
+
+impl From<Capacity> for Size {
+    fn from(room: Capacity) -> Self {
+        Self::new(room.vm_slots.into(), room.memory_mib)
     }
 }
 

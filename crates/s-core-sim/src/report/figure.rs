@@ -120,37 +120,49 @@ impl Figure {
 
     fn draw(&self, style: Option<&str>) -> Markup {
         let names = self.names();
-        let palette = self.palette.iter().map(String::as_str);
-        let mut colours: Vec<_> = palette.collect();
-        colours.extend(
-            names
-                .iter()
-                .filter(|name| !self.palette.iter().any(|known| known == *name)),
-        );
-        let style_of =
-            |name: &str| colours.iter().position(|known| *known == name).unwrap_or(0) % STYLES;
+        let style_of = self.styles(&names);
         let named: Vec<_> = match self.panels.iter().any(|panel| panel.chart.has_legend()) {
             true => names.iter().map(|name| (style_of(name), *name)).collect(),
             false => Vec::new(),
         };
-        let lines = self
-            .panels
-            .iter()
-            .any(|panel| matches!(panel.chart, Chart::Lines(_)));
+        let is_line = |panel: &Panel| matches!(panel.chart, Chart::Lines(_));
+        let lines = self.panels.iter().any(is_line);
         let entries = legend_places(&named, if lines { 28.0 } else { FONT });
         let legend = entries.last().map_or(4.0, |entry| entry.y + 0.9 * FONT);
-        let max = self
+        let maxima = self
             .panels
             .iter()
-            .filter_map(|panel| panel.chart.heat_max())
-            .reduce(f64::max);
+            .filter_map(|panel| panel.chart.heat_max());
+        let max = maxima.reduce(f64::max);
         let (panels, bottom) = self.arrange(legend);
-        let height = bottom
-            + if max.is_some() {
-                HeatScale::LEGEND
-            } else {
-                4.0
-            };
+        let below = max.map_or(4.0, |_| HeatScale::LEGEND);
+        let content = html! {
+            @for entry in &entries { (entry.draw(lines)) }
+            @for (panel, area) in self.panels.iter().zip(panels) {
+                (text(area.x, area.y - 0.6 * FONT, Anchor::Start, "head", &shortened(&panel.title, area.width)))
+                (panel.chart.draw(area, &style_of, HeatScale { max: max.unwrap_or(0.0) }))
+            }
+            @if max.is_some() {
+                @let strip = Area { x: 0.0, y: bottom, width: WIDTH, height: HeatScale::LEGEND };
+                (HeatScale::legend(strip, "share of the greatest value (empty: none)"))
+            }
+        };
+        self.frame(style, bottom + below, &content)
+    }
+
+    /// Numbers the styles of these names: the palette's come first.
+    fn styles<'a>(&'a self, names: &[&'a str]) -> impl Fn(&str) -> usize + use<'a> {
+        let mut colours: Vec<&str> = self.palette.iter().map(String::as_str).collect();
+        for name in names {
+            if !colours.contains(name) {
+                colours.push(name);
+            }
+        }
+        move |name| colours.iter().position(|known| *known == name).unwrap_or(0) % STYLES
+    }
+
+    /// The drawing of this height, with its title and description, around its content.
+    fn frame(&self, style: Option<&str>, height: f64, content: &Markup) -> Markup {
         // A page has margins, a file needs its own.
         let margin = if style.is_some() { 12.0 } else { 0.0 };
         let all = Area {
@@ -170,15 +182,7 @@ impl Figure {
                 desc id=(text_id) { (self.description) }
                 @if let Some(style) = style { style { (PreEscaped(style)) } }
                 (rect("paper", paper))
-                @for entry in &entries { (entry.draw(lines)) }
-                @for (panel, area) in self.panels.iter().zip(panels) {
-                    (text(area.x, area.y - 0.6 * FONT, Anchor::Start, "head", &shortened(&panel.title, area.width)))
-                    (panel.chart.draw(area, &style_of, HeatScale { max: max.unwrap_or(0.0) }))
-                }
-                @if max.is_some() {
-                    @let strip = Area { x: 0.0, y: bottom, width: WIDTH, height: HeatScale::LEGEND };
-                    (HeatScale::legend(strip, "share of the greatest value (empty: none)"))
-                }
+                (content)
             }
         }
     }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::document::{Document, GENERATOR};
 use super::{FIGURES_DIR, REPORT_FILE};
+use crate::probe::probe;
 
 /// The beginning of the name of the directory inside the target that files are first written to.
 const STAGE: &str = ".report-";
@@ -14,7 +15,21 @@ const STAGE: &str = ".report-";
 const HEAD: u64 = 256;
 
 impl Document {
-    /// Writes [`REPORT_FILE`] and, as SVG and CSV in [`FIGURES_DIR`], its figures into a directory, in place of the report
+    /// Looks whether [`write`](Self::write) would refuse the directory; leaves nothing behind. Ask before long work.
+    ///
+    /// # Errors
+    ///
+    /// As [`write`](Self::write).
+    pub fn check_target(dir: impl AsRef<Path>) -> Result<(), WriteReportError> {
+        let dir = dir.as_ref();
+        refuse_foreign(dir)?;
+        probe(dir).map_err(|source| WriteReportError::Io {
+            path: dir.to_owned(),
+            source,
+        })
+    }
+
+    /// Writes [`REPORT_FILE`] and, as SVG and CSV in [`FIGURES_DIR`], its figures, if there are any, into a directory, in place of the report
     /// that was there.
     ///
     /// The directory and those above it are made where they are missing. Nothing is replaced before everything is
@@ -43,7 +58,9 @@ impl Document {
 
     fn write_files(&self, stage: &Path) -> io::Result<()> {
         let figures = stage.join(FIGURES_DIR);
-        fs::create_dir(&figures)?;
+        if self.figures().next().is_some() {
+            fs::create_dir(&figures)?;
+        }
         for figure in self.figures() {
             fs::write(
                 figures.join(format!("{}.svg", figure.name)),
@@ -62,14 +79,16 @@ impl Document {
 
 /// Figures of before go into the stage, from where they are removed with it.
 fn put_in_place(stage: &Path, dir: &Path) -> io::Result<()> {
-    match fs::rename(dir.join(FIGURES_DIR), stage.join("figures-before")) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        Ok(()) | Err(_) => {}
+    rename_if_there(&dir.join(FIGURES_DIR), &stage.join("figures-before"))?;
+    rename_if_there(&stage.join(FIGURES_DIR), &dir.join(FIGURES_DIR))?;
+    fs::rename(stage.join(REPORT_FILE), dir.join(REPORT_FILE))
+}
+
+fn rename_if_there(from: &Path, to: &Path) -> io::Result<()> {
+    match fs::rename(from, to) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        Ok(()) | Err(_) => Ok(()),
     }
-    for name in [FIGURES_DIR, REPORT_FILE] {
-        fs::rename(stage.join(name), dir.join(name))?;
-    }
-    Ok(())
 }
 
 /// Whether what would be replaced is something else than a report.

@@ -12,6 +12,7 @@ use super::{
     FIGURES_DIR, MIGRATIONS_FILE, PLACEMENT_FILE, PROPOSALS_DIR, ProposalResult, REPORT_FILE,
     ResultError, RunResult, SUMMARY_FILE,
 };
+use crate::probe::probe;
 
 /// The beginning of the name of the directory inside the target that files are first written to.
 const STAGE: &str = ".result-";
@@ -29,11 +30,11 @@ pub struct ResultDir {
 }
 
 impl ResultDir {
-    /// Looks whether a result may be written there; writes nothing. Ask before a long run.
+    /// Looks whether a result may be written there, by writing; leaves nothing behind. Ask before a long run.
     ///
     /// # Errors
     ///
-    /// [`ResultError`] if the path is not a directory, cannot be read, or is a directory that has
+    /// [`ResultError`] if the path is not a directory, cannot be read or written, or is a directory that has
     /// neither a result nor, in sub-directories of the policies' names, several.
     pub fn new(path: impl Into<PathBuf>) -> Result<Self, ResultError> {
         let mut path = path.into();
@@ -41,10 +42,13 @@ impl ResultDir {
             // What files without a directory mean: it is to be looked at as well.
             path.push(".");
         }
-        match holds_nothing_else(&path) {
-            Ok(true) => Ok(Self { path }),
-            Ok(false) => Err(ResultError::ForeignDirectory(path)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Self { path }),
+        let usable = match holds_nothing_else(&path) {
+            Ok(false) => return Err(ResultError::ForeignDirectory(path)),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            Ok(true) | Err(_) => probe(&path),
+        };
+        match usable {
+            Ok(()) => Ok(Self { path }),
             Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
                 Err(ResultError::NotADirectory(path))
             }
@@ -52,7 +56,7 @@ impl ResultDir {
         }
     }
 
-    /// Writes one result into the directory, in place of whatever result was there.
+    /// Writes one result into the directory, in place of whatever results and proposals were there.
     ///
     /// The directory and those above it are made where they are missing. Nothing is replaced before
     /// everything is written; other files are left alone. Where that is interrupted there is no summary, as it
@@ -66,36 +70,53 @@ impl ResultDir {
             |stage| write_files(result, stage),
             |stage| {
                 remove(&self.path.join(SUMMARY_FILE))?;
-                for kind in PolicyKind::ALL {
-                    remove_result(&self.path.join(kind.name()))?;
-                }
+                self.remove_all_but(&[])?;
                 put_in_place(stage, &self.path)
             },
         )
     }
 
     /// Writes each result into a sub-directory with the name of its policy, in place of whatever
-    /// result was there; otherwise like [`write`](Self::write).
+    /// results and proposals were there; otherwise like [`write`](Self::write).
     ///
     /// # Errors
     ///
     /// [`ResultError::Io`] if that fails.
     pub fn write_all(&self, results: &[RunResult]) -> Result<(), ResultError> {
-        let names = || results.iter().map(|result| result.summary.policy.name());
+        let names: Vec<_> = results
+            .iter()
+            .map(|run| run.summary.policy.name())
+            .collect();
         let write = |stage: &Path| {
-            results.iter().zip(names()).try_for_each(|(result, name)| {
+            results.iter().zip(&names).try_for_each(|(result, name)| {
                 fs::create_dir_all(stage.join(name))?;
                 write_files(result, &stage.join(name))
             })
         };
         self.replace(write, |stage| {
-            for name in names() {
+            for name in &names {
                 fs::create_dir_all(self.path.join(name))?;
                 remove(&self.path.join(name).join(SUMMARY_FILE))?;
             }
             remove_files(&self.path)?;
-            names().try_for_each(|name| put_in_place(&stage.join(name), &self.path.join(name)))
+            self.remove_all_but(&names)?;
+            (names.iter())
+                .try_for_each(|name| put_in_place(&stage.join(name), &self.path.join(name)))
         })
+    }
+
+    /// Removes the results of all policies but these, and all proposals; what else is there stays.
+    fn remove_all_but(&self, names: &[&str]) -> io::Result<()> {
+        for kind in PolicyKind::ALL {
+            if !names.contains(&kind.name()) {
+                remove_result(&self.path.join(kind.name()))?;
+            }
+        }
+        let proposals = self.path.join(PROPOSALS_DIR);
+        for entry in fs::read_dir(&proposals).into_iter().flatten() {
+            remove_result(&entry?.path())?;
+        }
+        remove_if_empty(&proposals)
     }
 
     /// Writes what another strategy proposes into `proposals`, a sub-directory of its name there, in place of whatever
@@ -169,8 +190,19 @@ fn remove_result(dir: &Path) -> io::Result<()> {
         return Ok(());
     }
     remove_files(dir)?;
+    remove_if_empty(dir)
+}
+
+fn remove_if_empty(dir: &Path) -> io::Result<()> {
     match fs::remove_dir(dir) {
-        Err(error) if error.kind() != io::ErrorKind::DirectoryNotEmpty => Err(error),
+        Err(error)
+            if !matches!(
+                error.kind(),
+                io::ErrorKind::NotFound | io::ErrorKind::DirectoryNotEmpty
+            ) =>
+        {
+            Err(error)
+        }
         Ok(()) | Err(_) => Ok(()),
     }
 }

@@ -43,8 +43,10 @@ mod files;
 use std::io;
 use std::path::PathBuf;
 
-use s_core_model::{ServerId, VmId};
+use s_core_model::{Allocation, ServerId, VmId};
 use s_core_token::PolicyKind;
+
+use crate::Proposal;
 
 pub use files::ResultDir;
 pub(crate) use files::{write_files, write_proposal_files};
@@ -115,6 +117,36 @@ pub struct ProposalResult {
     pub complete: bool,
     /// Which server would host which VM.
     pub placement: Vec<(VmId, ServerId)>,
+}
+
+impl ProposalResult {
+    /// A proposal as it is written to files.
+    pub(crate) fn new(
+        strategy: &str,
+        initial_cost: f64,
+        proposal: &Proposal,
+        seed: Option<u64>,
+    ) -> Self {
+        Self {
+            strategy: strategy.into(),
+            initial_cost,
+            final_cost: proposal.cost,
+            moved: proposal.moved,
+            seconds: proposal.cpu_time.as_secs_f64(),
+            seed,
+            complete: proposal.complete,
+            placement: placement_rows(&proposal.allocation),
+        }
+    }
+}
+
+/// The rows of `placement.csv`.
+pub(crate) fn placement_rows(allocation: &Allocation) -> Vec<(VmId, ServerId)> {
+    let row = |vm| {
+        let server = allocation.server_at(allocation.host(vm));
+        (allocation.vm_at(vm), server)
+    };
+    allocation.vms().map(row).collect()
 }
 
 /// A reference optimum in numbers: `reference_cost`, `reference_seconds` and `reference_moved` of `summary.json`.

@@ -31,9 +31,9 @@ pub use s_core_proto::Rules;
 use seats::Seats;
 pub use series::{Sample, Series};
 pub use stability::Stability;
-pub use start::TokenStart;
+pub use start::{TokenStart, UnknownTokenStart};
 pub use strategy::TokenStrategy;
-pub use timing::Timing;
+pub use timing::{InvalidTiming, Timing};
 
 /// A data centre whose VMs hold the token one after the other, as chapter 5 simulates it.
 ///

@@ -6,8 +6,14 @@ use s_core_model::{Allocation, Levels};
 use s_core_token::PolicyKind;
 
 use super::{Decision, Hop, Migration, Simulation};
-use crate::cpu_time;
-use crate::result::{MigrationRow, RunResult, Summary};
+use crate::result::{MigrationRow, RunResult, Summary, placement_rows};
+use crate::{Watch, cpu_time};
+
+/// How many hops pass before a watch is asked again, unless a round ends.
+const HOPS_BETWEEN_LOOKS: u64 = 4096;
+
+/// After how many rounds a run is about half done, to show its progress.
+const HALF_DONE_AFTER: f64 = 6.0;
 
 /// When a run ends although more could be gained; by default never.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -83,9 +89,29 @@ impl<L: Levels> Simulation<'_, L> {
         }
     }
 
+    /// The same, until `watch` stops it. Also whether it came to its own end; if not, [`Outcome::ended`] means nothing.
+    pub(crate) fn run_watched(
+        &mut self,
+        limits: RunLimits,
+        watch: &dyn Watch,
+        mut observe: impl FnMut(&Self, &Hop),
+    ) -> (Outcome, bool) {
+        let half_done = HALF_DONE_AFTER * self.allocation.vm_count() as f64;
+        let (outcome, ended) = self.run_while(limits, |simulation, hop| {
+            observe(simulation, hop);
+            if !hop.round_ended && !simulation.hops.is_multiple_of(HOPS_BETWEEN_LOOKS) {
+                return true;
+            }
+            let hops = simulation.hops as f64;
+            watch.progress(hops / (hops + half_done), hop.total_cost);
+            !watch.is_stopped()
+        });
+        (outcome, ended.is_some())
+    }
+
     /// Runs on as long as `goes_on` says so after a hop; if it is this that ends the run, no reason is returned
     /// and the one in the outcome means nothing.
-    pub(crate) fn run_while(
+    fn run_while(
         &mut self,
         limits: RunLimits,
         goes_on: impl FnMut(&Self, &Hop) -> bool,
@@ -164,15 +190,7 @@ impl Outcome {
                 complete: true,
                 reference: None,
             },
-            placement: allocation
-                .vms()
-                .map(|vm| {
-                    (
-                        allocation.vm_at(vm),
-                        allocation.server_at(allocation.host(vm)),
-                    )
-                })
-                .collect(),
+            placement: placement_rows(allocation),
             migrations: self.migrations.iter().map(row).collect(),
         }
     }

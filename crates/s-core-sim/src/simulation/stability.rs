@@ -145,9 +145,16 @@ mod tests {
     }
 
     #[test]
-    fn nobody_moves() {
-        assert_eq!(Stability::new(&[], 3, 1).vms_by_migrations, [3]);
-        assert!(Stability::new(&[], 0, 1).vms_by_migrations.is_empty());
+    fn migrations_are_counted_per_vm() {
+        let check = |vms, moved: &[u32], wanted: &[u64]| {
+            let migrations: Vec<Migration> =
+                moved.iter().flat_map(|vm| path(*vm, &[1, 2])).collect();
+            let stability = Stability::new(&migrations, vms, 1);
+            assert_eq!(stability.vms_by_migrations, wanted, "{moved:?}");
+        };
+        check(0, &[], &[]);
+        check(3, &[], &[3]);
+        check(3, &[2, 0, 2, 2], &[1, 1, 0, 1]);
     }
 
     /// A server at which a walk is at each moment; consecutive ones differ.

@@ -6,13 +6,7 @@ use s_core_token::PassingPolicy;
 
 use super::{Rules, RunLimits, Simulation};
 use crate::MigrationCostForm;
-use crate::strategy::{Instance, Proposal, Strategy, StrategyError, Watch};
-
-/// How many hops pass before the watch is asked again.
-const HOPS_BETWEEN_LOOKS: u64 = 4096;
-
-/// After how many rounds a run is about half done, to show its progress.
-const HALF_DONE_AFTER: f64 = 6.0;
+use crate::strategy::{Instance, Proposal, Strategy, StrategyError, Watch, moved};
 
 /// S-CORE itself: the token goes round by a passing policy until nothing more is to be gained.
 ///
@@ -75,23 +69,14 @@ impl<L: Levels> Strategy<L> for TokenStrategy {
             &*self.policy,
             rules,
         )?;
-        let half_done = HALF_DONE_AFTER * before.vm_count() as f64;
-        let (outcome, ended) = simulation.run_while(self.limits, |simulation, hop| {
-            if !simulation.hops.is_multiple_of(HOPS_BETWEEN_LOOKS) {
-                return true;
-            }
-            let hops = simulation.hops as f64;
-            watch.progress(hops / (hops + half_done), hop.total_cost);
-            !watch.is_stopped()
-        });
+        let (outcome, complete) = simulation.run_watched(self.limits, watch, |_, _| {});
         let after = simulation.allocation;
-        let moved = |vm: &_| before.host(*vm) != after.host(*vm);
         Ok(Proposal {
             cost: outcome.final_cost,
-            moved: after.vms().filter(moved).count(),
+            moved: moved(before, &after),
             migrations: outcome.migrations,
             cpu_time: outcome.cpu_time,
-            complete: ended.is_some(),
+            complete,
             allocation: after,
         })
     }

@@ -1,5 +1,6 @@
 //! How long things take (thesis 5.2).
 
+use std::str::FromStr;
 use std::time::Duration;
 
 /// How long a hop of the token takes, from its arrival to that at the next VM.
@@ -57,9 +58,104 @@ impl Timing {
     }
 }
 
+impl Timing {
+    /// The times as a part of a sentence.
+    pub fn in_words(&self) -> String {
+        format!(
+            "a migration takes {:?}, and one comes after the other; a request and its answer {:?}; each peer {:?}; \
+             handing the token on {:?}",
+            self.migration, self.probe, self.per_peer, self.hop
+        )
+    }
+}
+
+/// `today`, `thesis`, or some of the times in seconds like `migration=5,hop=0.001` (`hop`, `per-peer`, `probe`, `migration`), the
+/// others being those of [`today`](Timing::today).
+impl FromStr for Timing {
+    type Err = InvalidTiming;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "today" => return Ok(Self::today()),
+            "thesis" => return Ok(Self::thesis()),
+            _ => {}
+        }
+        let invalid = |part: &str| InvalidTiming(crate::snapshot::shown(part));
+        let mut timing = Self::today();
+        for part in text.split(',') {
+            let (key, seconds) = part.split_once('=').ok_or_else(|| invalid(part))?;
+            let time = match key {
+                "hop" => &mut timing.hop,
+                "per-peer" => &mut timing.per_peer,
+                "probe" => &mut timing.probe,
+                "migration" => &mut timing.migration,
+                _ => return Err(invalid(part)),
+            };
+            let seconds = seconds.parse().ok();
+            let seconds = seconds.filter(|seconds| (0.0..=MAX_SECONDS).contains(seconds));
+            *time = seconds
+                .map(Duration::from_secs_f64)
+                .ok_or_else(|| invalid(part))?;
+            if timing.hop.is_zero() {
+                return Err(invalid(part));
+            }
+        }
+        Ok(timing)
+    }
+}
+
+/// The longest time that is read.
+const MAX_SECONDS: f64 = 1e6;
+
+/// A text that is not a timing.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{0:?} is not a timing; write today, thesis, or seconds from 0 to 1000000 like migration=5,hop=0.001 for some of hop (above 0), per-peer, probe, migration"
+)]
+pub struct InvalidTiming(String);
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn timings_as_text() {
+        let check = |text: &str, wanted: Option<Timing>| {
+            assert_eq!(text.parse().ok(), wanted, "{text}");
+        };
+        let today = Timing::today();
+        check("today", Some(today));
+        check("thesis", Some(Timing::thesis()));
+        let slow = Timing {
+            migration: Duration::from_secs(5),
+            ..today
+        };
+        check("migration=5", Some(slow));
+        let slow = Timing {
+            hop: Duration::from_millis(1),
+            probe: Duration::ZERO,
+            per_peer: Duration::from_nanos(200),
+            ..slow
+        };
+        check("hop=0.001,migration=5,probe=0,per-peer=2e-7", Some(slow));
+        for bad in [
+            "",
+            "hop",
+            "hop=",
+            "hop=0",
+            "hop=1e-12",
+            "hop=x",
+            "hop=NaN",
+            "probe=-1",
+            "probe=inf",
+            "probe=1e7",
+            "tea=5",
+            "hop=1,",
+            "today,hop=1",
+        ] {
+            check(bad, None);
+        }
+    }
 
     /// 5.2.2's runtimes of a decision, within a tenth.
     #[test]

@@ -50,6 +50,8 @@ use s_core_topology::LocationTable;
 
 pub use error::{Problem, SnapshotError};
 use names::Names;
+
+use crate::probe::probe;
 pub use settings::{Limits, Settings};
 pub(crate) use table::{line_at, shown};
 
@@ -155,13 +157,15 @@ impl Snapshot {
         write::write(self, dir.as_ref())
     }
 
-    /// Looks whether a snapshot may be written there; writes nothing. Ask before a long run.
+    /// Looks whether a snapshot may be written there, by writing; leaves nothing behind. Ask before a long run.
     ///
     /// # Errors
     ///
-    /// [`SnapshotError`] if the path is no directory, or one that is not empty and holds nothing of S-CORE.
+    /// [`SnapshotError`] if the path is no directory, cannot be written, or is not empty and holds nothing of S-CORE.
     pub fn check_target(dir: impl AsRef<Path>) -> Result<(), SnapshotError> {
-        write::check_target(dir.as_ref()).map(drop)
+        let dir = dir.as_ref();
+        write::check_target(dir)?;
+        probe(dir).map_err(|error| SnapshotError::new(dir, None, Problem::Write(error)))
     }
 
     /// What concerns the whole data centre.

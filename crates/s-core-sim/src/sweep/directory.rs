@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::report::{Executed, RunReport};
 use super::{RunSpec, SweepError};
+use crate::probe::probe;
 
 /// The name of the file of a run's parameters.
 pub const RUN_FILE: &str = "run.json";
@@ -53,15 +54,9 @@ impl SweepDir {
         let dir = Self { path: path.clone() };
         let own = dir.path.join(OWN);
         fs::create_dir_all(&own).map_err(|source| dir.failed(source))?;
-        // As root, or where the directory was made before, only writing shows that it can be written.
-        let probe = own.join(format!("probe-{}", std::process::id()));
-        let probed = File::create(&probe).and_then(|_| fs::remove_file(&probe));
-        match probed {
-            // Another thread of this process has removed it after its own look.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(dir),
-            probed => probed
-                .map(|()| dir)
-                .map_err(|source| SweepError::Write { path, source }),
+        match probe(&own) {
+            Ok(()) => Ok(dir),
+            Err(source) => Err(SweepError::Write { path, source }),
         }
     }
 

@@ -1,34 +1,35 @@
 //! Doing one run.
 
-use s_core_model::Allocation;
+use std::num::NonZeroUsize;
+
 use s_core_topology::LocationTable;
 
 use super::report::{Executed, ResultFiles, RunReport};
 use super::{Method, RunSpec, TokenRun};
 use crate::result::ProposalResult;
 use crate::snapshot::Snapshot;
-use crate::{
-    Instance, Rules, RunLimits, Simulation, StrategyError, StrategyName, TokenStart, Watch,
-};
+use crate::strategy::moved;
+use crate::{AnyStrategy, Instance, Rules, RunLimits, Simulation, StrategyError, Watch};
 
-/// Does a run on its data centre, until its own end or until `watch` stops it.
+/// Does a run on its data centre, with at most so many threads, until its own end or until `watch` stops it.
 pub(super) fn execute(
     run: &RunSpec,
     snapshot: &Snapshot,
+    threads: NonZeroUsize,
     watch: &dyn Watch,
 ) -> Result<Executed, StrategyError> {
     let model = snapshot.cost_model();
     let instance = Instance::new(&model, snapshot.traffic(), snapshot.allocation())?;
     match run.method {
         Method::Token(token) => pass_token(run, token, &instance, watch),
-        Method::Strategy(name) => propose(run, name, &instance, watch),
+        Method::Strategy(strategy) => {
+            let strategy = strategy.build(run.data_centre.seed, threads);
+            propose(run, &*strategy, &instance, watch)
+        }
     }
 }
 
-/// After so many hops the watch is asked, and after each round.
-const HOPS_BETWEEN_LOOKS: u64 = 4096;
-
-/// Passes the token, which begins as one that has been round before.
+/// Passes the token.
 fn pass_token(
     run: &RunSpec,
     token: TokenRun,
@@ -47,18 +48,12 @@ fn pass_token(
             min_gain: 0.0,
         },
     )?;
-    let mut simulation = simulation.with_start(TokenStart::Measured);
+    let mut simulation = simulation.with_start(token.start);
     let limits = RunLimits {
         max_migrations: None,
         max_rounds: token.max_rounds,
     };
-    let mut hops = 0_u64;
-    let (outcome, ended) = simulation.run_while(limits, |_, hop| {
-        hops += 1;
-        let looks = hop.round_ended || hops.is_multiple_of(HOPS_BETWEEN_LOOKS);
-        !looks || !watch.is_stopped()
-    });
-    let complete = ended.is_some();
+    let (outcome, complete) = simulation.run_watched(limits, watch, |_, _| {});
     let after = simulation.allocation();
     let seed = Some(run.data_centre.seed);
     let mut result = outcome.to_result(token.policy, seed, after);
@@ -70,7 +65,7 @@ fn pass_token(
             initial_cost: outcome.initial_cost,
             final_cost: outcome.final_cost,
             migrations: outcome.migrations.len() as u64,
-            vms_moved: moved(instance.allocation(), after),
+            vms_moved: moved(instance.allocation(), after) as u64,
             token_hops: outcome.token_hops,
             rounds: outcome.rounds,
             seconds: outcome.cpu_time.as_secs_f64(),
@@ -79,49 +74,27 @@ fn pass_token(
     })
 }
 
-/// How many VMs are elsewhere.
-fn moved(before: &Allocation, after: &Allocation) -> u64 {
-    let moved = |vm: &_| before.host(*vm) != after.host(*vm);
-    before.vms().filter(moved).count() as u64
-}
-
 fn propose(
     run: &RunSpec,
-    name: StrategyName,
+    strategy: &AnyStrategy,
     instance: &Instance<'_, &LocationTable>,
     watch: &dyn Watch,
 ) -> Result<Executed, StrategyError> {
-    let strategy = name.build(run.data_centre.seed);
     let proposal = strategy.run(instance, watch)?;
-    let allocation = &proposal.allocation;
-    let place = |vm| {
-        (
-            allocation.vm_at(vm),
-            allocation.server_at(allocation.host(vm)),
-        )
-    };
-    let (initial_cost, seconds) = (instance.cost(), proposal.cpu_time.as_secs_f64());
+    let seed = Some(run.data_centre.seed);
+    let result = ProposalResult::new(strategy.name(), instance.cost(), &proposal, seed);
     Ok(Executed {
         report: RunReport {
             run: run.clone(),
             complete: proposal.complete,
-            initial_cost,
+            initial_cost: result.initial_cost,
             final_cost: proposal.cost,
             migrations: proposal.migrations.len() as u64,
             vms_moved: proposal.moved as u64,
             token_hops: 0,
             rounds: 0,
-            seconds,
+            seconds: result.seconds,
         },
-        result: ResultFiles::Strategy(ProposalResult {
-            strategy: name.name().into(),
-            initial_cost,
-            final_cost: proposal.cost,
-            moved: proposal.moved,
-            seconds,
-            seed: Some(run.data_centre.seed),
-            complete: proposal.complete,
-            placement: allocation.vms().map(place).collect(),
-        }),
+        result: ResultFiles::Strategy(result),
     })
 }

@@ -15,10 +15,10 @@ use super::directory::MAX_ID_BYTES;
 use super::error::{SweepFileError, SweepFileProblem as Problem};
 use super::file::{Count, Document, Placement, ReferenceName};
 use super::source::{Entry, Source};
-use super::spec::{DataCentreSpec, Method, TokenRun};
+use super::spec::{DataCentreSpec, Method, StrategyRun, TokenRun};
 use crate::traffic::{Pattern, PatternError};
 use crate::{GenerateError, InitialPlacement, Topology};
-use crate::{MigrationCostForm, StrategyName};
+use crate::{MigrationCostForm, StrategyName, TokenStart};
 
 /// The largest file that is read.
 const MAX_FILE_BYTES: u64 = 1 << 20;
@@ -312,33 +312,62 @@ fn methods(source: &Source<'_>, document: &mut Document) -> Result<Vec<Method>, 
         |Count(rounds)| Some(rounds.into()),
         None,
     )?;
-    let lengths = [policies.len(), choices.len(), costs.len(), rounds.len()];
+    let starts = document.starts.take();
+    let starts = source.list_or("starts", starts, |start| start, TokenStart::Measured)?;
+    let lengths = [
+        policies.len(),
+        choices.len(),
+        costs.len(),
+        rounds.len(),
+        starts.len(),
+    ];
     source.check_count(&lengths)?;
 
     let mut methods = Vec::new();
     for policy in policies {
         for target_choice in &choices {
             for migration_cost in &costs {
-                methods.extend(rounds.iter().map(|max_rounds| {
-                    Method::Token(TokenRun {
-                        policy,
-                        target_choice: target_choice.value,
-                        migration_cost: migration_cost.value,
-                        max_rounds: max_rounds.value,
-                    })
-                }));
+                for max_rounds in &rounds {
+                    methods.extend(starts.iter().map(|start| {
+                        Method::Token(TokenRun {
+                            policy,
+                            target_choice: target_choice.value,
+                            migration_cost: migration_cost.value,
+                            max_rounds: max_rounds.value,
+                            start: start.value,
+                        })
+                    }));
+                }
             }
         }
     }
     let baselines = source.list("baselines", document.baselines.take())?;
     for Entry { value, span } in baselines.into_iter().flatten() {
-        methods.push(strategy(source, "baselines", false, value, span)?);
+        let run = strategy(source, "baselines", false, value, span)?;
+        methods.push(Method::Strategy(run));
     }
+    let populations = document.populations.take();
+    let populations_at = populations.as_ref().map(Spanned::span);
+    let populations =
+        source.list_or("populations", populations, |Count(count)| Some(count), None)?;
     let references = source.list("references", document.references.take())?;
     for Entry { value, span } in references.into_iter().flatten() {
         if let ReferenceName(Some(name)) = value {
-            methods.push(strategy(source, "references", true, name, span)?);
+            let reference = strategy(source, "references", true, name, span)?;
+            methods.extend(with_populations(reference, &populations));
         }
+    }
+    let is_genetic = |method: &Method| method.name() == StrategyName::Genetic.name();
+    if populations_at.is_some() && !methods.iter().any(is_genetic) {
+        let problem =
+            "only references = [\"genetic\"] has individuals; add it, or leave the key out";
+        return Err(source.error(
+            populations_at,
+            Problem::Entry {
+                key: "populations",
+                problem: problem.into(),
+            },
+        ));
     }
     if methods.is_empty() {
         return Err(source.error(None, Problem::NoMethods));
@@ -353,7 +382,7 @@ fn strategy(
     references: bool,
     name: StrategyName,
     span: Option<Range<usize>>,
-) -> Result<Method, SweepFileError> {
+) -> Result<StrategyRun, SweepFileError> {
     let entry = name.name();
     let other = if references {
         "baselines"
@@ -364,5 +393,24 @@ fn strategy(
         let problem = Problem::OtherList { key, entry, other };
         return Err(source.error(span, problem));
     }
-    Ok(Method::Strategy(name))
+    Ok(StrategyRun {
+        name,
+        population: None,
+    })
+}
+
+/// The genetic algorithm with each of these populations; others as they are.
+fn with_populations(
+    reference: StrategyRun,
+    populations: &[Entry<Option<u32>>],
+) -> impl Iterator<Item = Method> {
+    let is_genetic = reference.name == StrategyName::Genetic;
+    let populations = populations.iter().map(|entry| entry.value);
+    let populations = populations.take(if is_genetic { usize::MAX } else { 1 });
+    populations.map(move |population| {
+        Method::Strategy(StrategyRun {
+            population: population.filter(|_| is_genetic),
+            ..reference
+        })
+    })
 }

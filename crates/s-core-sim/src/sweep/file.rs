@@ -14,7 +14,7 @@ use super::parameters;
 use super::spec::placement_name;
 use crate::migration_cost::shortest;
 use crate::{InitialPlacement, Topology};
-use crate::{MigrationCostForm, StrategyName, UnknownStrategy};
+use crate::{MigrationCostForm, StrategyName, TokenStart, UnknownStrategy};
 
 /// The whole file; what is left out is `None`.
 #[derive(Deserialize)]
@@ -33,8 +33,10 @@ pub(super) struct Document {
     pub(super) target_choices: Option<List<TargetChoice>>,
     pub(super) migration_costs: Option<List<MigrationCostForm>>,
     pub(super) max_rounds: Option<List<Count>>,
+    pub(super) starts: Option<List<TokenStart>>,
     pub(super) baselines: Option<List<StrategyName>>,
     pub(super) references: Option<List<ReferenceName>>,
+    pub(super) populations: Option<List<Count>>,
 }
 
 /// A list with the places of its entries.

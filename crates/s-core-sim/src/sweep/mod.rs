@@ -16,9 +16,11 @@
 //! policies = ["round-robin", "distributed"]        # all four if left out
 //! target_choices = ["first-fit", "best-fit"]       # ["first-fit"] if left out
 //! migration_costs = [0, 5000, "10%", "10%mean"]    # see MigrationCostForm; [0] if left out
+//! starts = ["measured", "empty"]                   # see TokenStart; ["measured"] if left out
 //! max_rounds = [5]                                 # until nothing more is to be gained if left out
 //! baselines = ["starling"]                         # starling, remedy, traffic-aware; none if left out
 //! references = ["multilevel"]                      # none, multilevel, genetic, exact; none if left out
+//! populations = [100, 1000]                        # individuals of genetic; the thesis's 1,000 if left out
 //! ```
 //!
 //! Baselines and references are runs of their own, once per data centre; [`Merged`] puts the best
@@ -55,7 +57,7 @@ pub use merge::{
     Distinction, Group, MERGED_FILE, MERGED_GROUPS_FILE, Merged, MergedRun, ReferenceCost, Spread,
 };
 pub use report::RunReport;
-pub use spec::{DataCentreSpec, Method, RunSpec, TokenRun};
+pub use spec::{DataCentreSpec, Method, RunSpec, StrategyRun, TokenRun};
 pub use workers::{Ended, FailedRun, SweepWatch, Tally, run_all};
 
 /// The most runs of a sweep.

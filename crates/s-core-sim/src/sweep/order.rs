@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 
 use super::{DataCentreSpec, Method, RunSpec};
-use crate::{MigrationCostForm, StrategyName};
+use crate::{MigrationCostForm, StrategyName, TokenStart};
 
 impl RunSpec {
     /// By their parameters, the seed last; equal runs only are equal.
@@ -55,9 +55,12 @@ impl Method {
         let key = |method: &Self| match method {
             Self::Token(token) => {
                 let choice = token.target_choice.name();
-                (token.policy.code(), choice, token.max_rounds)
+                let empty = token.start == TokenStart::Empty;
+                (token.policy.code(), choice, token.max_rounds, empty, None)
             }
-            Self::Strategy(name) => (name.rank(), "", None),
+            Self::Strategy(strategy) => {
+                (strategy.name.rank(), "", None, false, strategy.population)
+            }
         };
         let cost = |method: &Self| match method.token().map(|token| token.migration_cost) {
             None => (0, 0.0),

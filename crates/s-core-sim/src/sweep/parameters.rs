@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::spec::{DataCentreSpec, Method, RunSpec, TokenRun, placement_name};
-use crate::InitialPlacement;
+use super::spec::{DataCentreSpec, Method, RunSpec, StrategyRun, TokenRun, placement_name};
+use crate::{InitialPlacement, TokenStart};
 
 /// A [`RunSpec`] as names and numbers. An unknown one would change what the others mean, so it is an error.
 #[derive(Serialize, Deserialize)]
@@ -22,6 +22,10 @@ pub(super) struct Parameters {
     target_choice: Option<String>,
     migration_cost: Option<String>,
     max_rounds: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    start: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    population: Option<u32>,
 }
 
 impl From<RunSpec> for Parameters {
@@ -42,6 +46,8 @@ impl From<RunSpec> for Parameters {
             target_choice: token.map(|token| token.target_choice.to_string()),
             migration_cost: token.map(|token| token.migration_cost.to_string()),
             max_rounds: token.and_then(|token| token.max_rounds),
+            start: token.map(|token| token.start.to_string()),
+            population: run.method.population(),
         }
     }
 }
@@ -51,16 +57,24 @@ impl TryFrom<Parameters> for RunSpec {
 
     fn try_from(parameters: Parameters) -> Result<Self, Self::Error> {
         let method = match (&parameters.target_choice, &parameters.migration_cost) {
-            (Some(target_choice), Some(migration_cost)) => Method::Token(TokenRun {
+            (Some(target_choice), Some(migration_cost)) if parameters.population.is_none() => Method::Token(TokenRun {
                 policy: parameters.method.parse()?,
                 target_choice: target_choice.parse()?,
                 migration_cost: migration_cost.parse()?,
                 max_rounds: parameters.max_rounds,
+                // Early files do not say so.
+                start: match &parameters.start {
+                    Some(start) => start.parse()?,
+                    None => TokenStart::Measured,
+                },
             }),
-            (None, None) if parameters.max_rounds.is_none() => {
-                Method::Strategy(parameters.method.parse()?)
+            (None, None) if parameters.max_rounds.is_none() && parameters.start.is_none() => {
+                Method::Strategy(StrategyRun {
+                    name: parameters.method.parse()?,
+                    population: parameters.population,
+                })
             }
-            _ => return Err("a policy has a target_choice and a migration_cost, others have neither and no max_rounds".into()),
+            _ => return Err("a policy has a target_choice and a migration_cost and no population, others have neither and no max_rounds or start".into()),
         };
         Ok(Self {
             data_centre: DataCentreSpec {

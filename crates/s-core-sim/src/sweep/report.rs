@@ -40,7 +40,7 @@ pub struct RunReport {
 }
 
 impl RunReport {
-    /// Reads the report in a run's directory, if it has a [`RUN_FILE`].
+    /// Reads the report in a run's directory, if it is one and has a [`RUN_FILE`].
     ///
     /// # Errors
     ///
@@ -57,7 +57,14 @@ impl RunReport {
         match File::open(&path)
             .and_then(|file| file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes))
         {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+                ) =>
+            {
+                return Ok(None);
+            }
             Err(source) => return Err(SweepError::Read { path, source }),
             Ok(_) => {}
         }

@@ -1,6 +1,7 @@
 //! One run: what it is called and what it is made of.
 
 use std::fmt::{self, Write as _};
+use std::num::NonZeroUsize;
 
 use s_core_proto::TargetChoice;
 use s_core_token::PolicyKind;
@@ -9,8 +10,9 @@ use serde::{Deserialize, Serialize};
 use super::parameters::Parameters;
 use crate::MigrationCostForm;
 use crate::migration_cost::shortest;
+use crate::reference::Genetic;
 use crate::traffic::Pattern;
-use crate::{DataCentre, InitialPlacement, StrategyName, Topology};
+use crate::{AnyStrategy, DataCentre, InitialPlacement, StrategyName, TokenStart, Topology};
 
 /// A run: a method that is tried on a data centre.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -76,7 +78,7 @@ pub enum Method {
     /// S-CORE's token.
     Token(TokenRun),
     /// Something else.
-    Strategy(StrategyName),
+    Strategy(StrategyRun),
 }
 
 impl Method {
@@ -88,11 +90,19 @@ impl Method {
         }
     }
 
+    /// How many individuals the genetic algorithm has, if the file says so.
+    pub fn population(&self) -> Option<u32> {
+        match self {
+            Self::Token(_) => None,
+            Self::Strategy(strategy) => strategy.population,
+        }
+    }
+
     /// The name of the policy or of the strategy.
     pub fn name(&self) -> &'static str {
         match self {
             Self::Token(token) => token.policy.name(),
-            Self::Strategy(name) => name.name(),
+            Self::Strategy(strategy) => strategy.name.name(),
         }
     }
 }
@@ -108,6 +118,34 @@ pub struct TokenRun {
     pub migration_cost: MigrationCostForm,
     /// After how many rounds the run ends, although more could be gained.
     pub max_rounds: Option<u64>,
+    /// What the token knows to begin with.
+    pub start: TokenStart,
+}
+
+/// How a strategy is run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StrategyRun {
+    /// The strategy.
+    pub name: StrategyName,
+    /// How many individuals the genetic algorithm has, if it is that: [`Genetic::population`].
+    pub population: Option<u32>,
+}
+
+impl StrategyRun {
+    /// The strategy; `seed` is what its random numbers begin with, if it has any, and `threads` how many threads it may use.
+    pub fn build(&self, seed: u64, threads: NonZeroUsize) -> Box<AnyStrategy> {
+        match self.name {
+            StrategyName::Genetic => {
+                let population = self.population.map(|population| population as usize);
+                Box::new(Genetic {
+                    population: population.unwrap_or(Genetic::default().population),
+                    seed,
+                    threads: threads.get(),
+                })
+            }
+            name => name.build(seed),
+        }
+    }
 }
 
 /// The name of a placement in files and on command lines.
@@ -156,12 +194,18 @@ impl RunSpec {
         add(format_args!("{placement}"));
         add(format_args!("seed{seed}"));
         add(format_args!("{}", self.method.name()));
+        if let Some(population) = self.method.population() {
+            add(format_args!("{population}individuals"));
+        }
         if let Method::Token(token) = self.method {
             let migration_cost = token.migration_cost.to_string().replace('%', "pct");
             add(format_args!("{}", token.target_choice));
             add(format_args!("cm{migration_cost}"));
             if let Some(rounds) = token.max_rounds {
                 add(format_args!("{rounds}rounds"));
+            }
+            if token.start != TokenStart::Measured {
+                add(format_args!("{}", token.start));
             }
         }
         id

@@ -83,7 +83,8 @@ pub struct FailedRun {
     pub error: String,
 }
 
-/// Does those runs that are not done yet, several at a time, and writes a directory for each.
+/// Does those runs that are not done yet, several at a time, and writes a directory for each. The genetic algorithm has the cores that are left over for each
+/// of them.
 ///
 /// Runs of the same data centre that follow each other share it. At most `jobs` data centres are in memory.
 ///
@@ -114,14 +115,17 @@ pub fn run_all(
         }
     }
     watch.planned(planned);
+    let jobs = jobs.get().min(planned);
+    let cores = thread::available_parallelism().map_or(1, NonZeroUsize::get);
     let pool = Pool {
+        threads: NonZeroUsize::new(cores / jobs.max(1)).unwrap_or(NonZeroUsize::MIN),
         dir,
         watch,
         state: Mutex::new(state),
         changed: Condvar::new(),
     };
     thread::scope(|scope| {
-        for _ in 0..jobs.get().min(planned) {
+        for _ in 0..jobs {
             scope.spawn(|| pool.work());
         }
     });
@@ -173,6 +177,8 @@ const UNPOISONED: &str = "no thread panics while it has the state";
 
 /// What the threads share.
 struct Pool<'a> {
+    /// How many threads a run may have.
+    threads: NonZeroUsize,
     dir: &'a SweepDir,
     watch: &'a dyn SweepWatch,
     state: Mutex<State>,
@@ -275,7 +281,7 @@ impl Pool<'_> {
             watch: self.watch,
             id: &id,
         };
-        match execute(run, snapshot, &watch) {
+        match execute(run, snapshot, self.threads, &watch) {
             Ok(executed) => {
                 claim.publish(&executed)?;
                 Ok(Ended::Done(executed.report.into()))

@@ -1,11 +1,11 @@
 //! A study of a made-up data centre: real runs of all policies.
 
 use s_core_model::{Allocation, LinkWeights, MigrationCost};
-use s_core_sim::measure::{CostCurve, CostPoint, Gauge, migrations_per_vm};
+use s_core_sim::measure::{CostCurve, CostPoint, Gauge};
 use s_core_sim::report::study::{
     MigrationCostCurve, MigrationCostPoint, Run, Scenario, Study, TrafficMoment,
 };
-use s_core_sim::{DataCentre, Instance, Outcome, Rules, RunLimits, Simulation};
+use s_core_sim::{DataCentre, Instance, Outcome, Rules, RunLimits, Simulation, Stability};
 use s_core_token::PolicyKind;
 
 /// Runs of all policies on this data centre, and stand-ins for references and other systems.
@@ -71,7 +71,8 @@ fn scenario(data_centre: &DataCentre) -> Scenario {
                 .vms()
                 .filter(|vm| before.host(*vm) != after.host(*vm))
                 .count() as u64,
-            migrations_per_vm: migrations_per_vm(before.vm_count(), &outcome.migrations),
+            migrations_per_vm: Stability::new(&outcome.migrations, before.vm_count(), 0)
+                .vms_by_migrations,
             token_hops: Some(outcome.token_hops),
             rounds: Some(outcome.rounds),
             // Measured time would make each report another one.
@@ -129,6 +130,7 @@ fn scenario(data_centre: &DataCentre) -> Scenario {
                 .iter()
                 .collect::<Vec<_>>()
         ),
+        times: "a hop takes 10 ms, a migration 3 s".into(),
         before: gauge.placement(before),
         traffic_before: gauge.rack_traffic(before, 256),
         references: vec![stand_in("multilevel", 0.12), stand_in("genetic", 0.3)],

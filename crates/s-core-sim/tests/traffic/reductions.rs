@@ -28,7 +28,7 @@ fn saved(kind: PolicyKind, seed: u64) -> (f64, f64) {
     }
     let end = simulation.total_cost();
     let saved = |cost: f64| 1.0 - cost / initial;
-    (saved(end), after_five.map_or(1.0, saved) / saved(end))
+    (saved(end), saved(after_five.unwrap_or(end)) / saved(end))
 }
 
 fn check(seeds: std::ops::RangeInclusive<u64>) {

@@ -1,7 +1,7 @@
 //! Distributed: Algorithm 1.
 
-use super::{PassingPolicy, PolicyKind, VisitReport};
-use crate::{SlotKind, Statistic, Token, VisitOrder};
+use super::{PassingPolicy, PolicyKind};
+use crate::{Token, VisitOrder};
 
 /// Passes the token among the VMs at the highest level, by rising id, then at the next lower level,
 /// and so on (Algorithm 1).
@@ -20,18 +20,6 @@ impl PassingPolicy for Distributed {
 
     fn name(&self) -> &str {
         PolicyKind::Distributed.name()
-    }
-
-    fn slot_kind(&self) -> SlotKind {
-        SlotKind::Basic
-    }
-
-    fn ascending(&self) -> bool {
-        true
-    }
-
-    fn statistic(&self, _: &VisitReport) -> Option<Statistic> {
-        None
     }
 
     fn next(&self, token: &mut Token) -> Option<usize> {

@@ -36,9 +36,7 @@ pub struct VisitReport {
 ///
 /// ```
 /// use s_core_model::{Level, VmId};
-/// use s_core_token::{
-///     Limits, Mark, PassingPolicy, SlotKind, Statistic, Token, VisitOrder, VisitReport,
-/// };
+/// use s_core_token::{Limits, Mark, PassingPolicy, Token, VisitOrder};
 ///
 /// /// Like Algorithm 1, but ends the round below level 2.
 /// #[derive(Debug)]
@@ -50,15 +48,6 @@ pub struct VisitReport {
 ///     }
 ///     fn name(&self) -> &str {
 ///         "core-only"
-///     }
-///     fn slot_kind(&self) -> SlotKind {
-///         SlotKind::Basic
-///     }
-///     fn ascending(&self) -> bool {
-///         true
-///     }
-///     fn statistic(&self, _: &VisitReport) -> Option<Statistic> {
-///         None
 ///     }
 ///     fn begin_round(&self, token: &mut Token) -> usize {
 ///         token.first(VisitOrder::Level)
@@ -84,15 +73,21 @@ pub trait PassingPolicy: fmt::Debug + Send + Sync {
     /// The name in configurations and logs.
     fn name(&self) -> &str;
 
-    /// The kind of slot that the policy needs.
-    fn slot_kind(&self) -> SlotKind;
+    /// The kind of slot that the policy needs; [`SlotKind::Extended`] if it uses a [`statistic`](Self::statistic).
+    fn slot_kind(&self) -> SlotKind {
+        SlotKind::Basic
+    }
 
     /// Whether a new token's slots are sorted by id. Ascending tokens are cheaper to check; say no
     /// only if the order of the slots means something to the policy.
-    fn ascending(&self) -> bool;
+    fn ascending(&self) -> bool {
+        true
+    }
 
     /// What the holder writes into its own slot, or `None` if the policy uses no statistic.
-    fn statistic(&self, report: &VisitReport) -> Option<Statistic>;
+    fn statistic(&self, _report: &VisitReport) -> Option<Statistic> {
+        None
+    }
 
     /// The position of the VM that gets the token after its holder in the same round, or `None` if
     /// the round is exhausted. The position is below [`Token::len`].

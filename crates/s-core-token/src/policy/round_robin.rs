@@ -1,7 +1,7 @@
 //! Round-robin: strict slot order.
 
-use super::{PassingPolicy, PolicyKind, VisitReport};
-use crate::{SlotKind, Statistic, Token};
+use super::{PassingPolicy, PolicyKind};
+use crate::Token;
 
 /// Passes the token in strict slot order, which is that of the token's construction (thesis 4.1).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
@@ -16,16 +16,8 @@ impl PassingPolicy for RoundRobin {
         PolicyKind::RoundRobin.name()
     }
 
-    fn slot_kind(&self) -> SlotKind {
-        SlotKind::Basic
-    }
-
     fn ascending(&self) -> bool {
         false
-    }
-
-    fn statistic(&self, _: &VisitReport) -> Option<Statistic> {
-        None
     }
 
     fn next(&self, token: &mut Token) -> Option<usize> {

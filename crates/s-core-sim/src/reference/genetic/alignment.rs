@@ -7,10 +7,11 @@ use std::ops::Range;
 use s_core_model::Capacity;
 
 use super::problem::{Problem, Rack};
+use crate::rack_tree::RackTree;
 
-/// Which groups of each level are alike: groups of one kind have racks of the same room in subtrees of the same shape,
+/// Which groups of a level are alike: groups of one kind have racks of the same room in subtrees of the same shape,
 /// so that exchanging them changes neither the cost nor what fits.
-pub(super) struct Kinds(Vec<Vec<u32>>);
+pub(super) struct Kinds(Vec<u32>);
 
 impl Kinds {
     pub(super) fn new(problem: &Problem<'_>) -> Self {
@@ -21,22 +22,18 @@ impl Kinds {
                 .entry((room.vm_slots, room.memory_mib))
                 .or_insert(next)
         };
-        let mut levels = vec![problem.room.iter().map(&mut kind).collect::<Vec<_>>()];
+        let mut kinds: Vec<u32> = problem.room.iter().map(&mut kind).collect();
         for level in 1..=problem.tree.top() {
             let mut of_groups: BTreeMap<Vec<u32>, u32> = BTreeMap::new();
-            let kind = |group| {
-                let parts = problem.tree.parts(level, group);
-                let mut parts: Vec<u32> =
-                    parts.map(|part| levels[level - 1][part as usize]).collect();
+            for group in problem.tree.groups_at(level) {
+                let parts = problem.tree.parts(group);
+                let mut parts: Vec<u32> = parts.map(|part| kinds[part as usize]).collect();
                 parts.sort_unstable();
                 let next = of_groups.len() as u32;
-                *of_groups.entry(parts).or_insert(next)
-            };
-            let groups = 0..problem.tree.group_count(level) as u32;
-            let kinds = groups.map(kind).collect();
-            levels.push(kinds);
+                kinds.push(*of_groups.entry(parts).or_insert(next));
+            }
         }
-        Self(levels)
+        Self(kinds)
     }
 
     /// Renames the racks of `b` so that it agrees with `a` in as many VMs as exchanging subtrees of one kind achieves,
@@ -44,54 +41,35 @@ impl Kinds {
     pub(super) fn align(&self, problem: &Problem<'_>, a: &[Rack], b: &[Rack]) -> Vec<Rack> {
         let tree = &problem.tree;
         // For each group of B the group of A whose name it gets, from the top down.
-        let mut names = vec![0u32];
+        let mut names: Vec<u32> = (0..=tree.whole()).collect();
         for level in (1..=tree.top()).rev() {
-            let common = self.common(problem, level, &names, (a, b));
-            let mut below = vec![0; tree.group_count(level - 1)];
-            for group in 0..tree.group_count(level) as u32 {
-                let renamed = tree.parts(level, names[group as usize]);
-                let kinds = &self.0[level - 1];
-                match_parts(
-                    &common,
-                    kinds,
-                    tree.parts(level, group),
-                    renamed,
-                    &mut below,
-                );
+            let common = common(tree, level, &names, (a, b));
+            for group in tree.groups_at(level) {
+                let renamed = tree.parts(names[group as usize]);
+                match_parts(&common, &self.0, tree.parts(group), renamed, &mut names);
             }
-            names = below;
         }
         b.iter()
             .map(|rack| names[usize::from(*rack)] as Rack)
             .collect()
     }
+}
 
-    /// How many VMs each part of a group of B and each part of the group of A whose name it gets have in common: at
-    /// the part of B × the most parts of a group + the place of the part of A among its siblings.
-    fn common(
-        &self,
-        problem: &Problem<'_>,
-        level: usize,
-        names: &[u32],
-        (a, b): (&[Rack], &[Rack]),
-    ) -> Common {
-        let tree = &problem.tree;
-        let groups = 0..tree.group_count(level) as u32;
-        let width = groups
-            .map(|group| tree.parts(level, group).len())
-            .max()
-            .unwrap_or(0);
-        let mut counts = vec![0u32; tree.group_count(level - 1) * width];
-        for (a, b) in a.iter().zip(b) {
-            let (a, b) = (u32::from(*a), u32::from(*b));
-            let group = tree.ancestor(level, a);
-            if names[tree.ancestor(level, b) as usize] == group {
-                let place = tree.ancestor(level - 1, a) - tree.parts(level, group).start;
-                counts[tree.ancestor(level - 1, b) as usize * width + place as usize] += 1;
-            }
+/// How many VMs each part of a group of B and each part of the group of A whose name it gets have in common: at
+/// the part of B × the most parts of a group + the place of the part of A among its siblings.
+fn common(tree: &RackTree, level: usize, names: &[u32], (a, b): (&[Rack], &[Rack])) -> Common {
+    let parts = tree.groups_at(level).map(|group| tree.parts(group).len());
+    let width = parts.max().unwrap_or(0);
+    let mut counts = vec![0u32; tree.groups_at(level - 1).end as usize * width];
+    for (a, b) in a.iter().zip(b) {
+        let (a, b) = (u32::from(*a), u32::from(*b));
+        let group = tree.ancestor(level, a);
+        if names[tree.ancestor(level, b) as usize] == group {
+            let place = tree.ancestor(level - 1, a) - tree.parts(group).start;
+            counts[tree.ancestor(level - 1, b) as usize * width + place as usize] += 1;
         }
-        Common { width, counts }
     }
+    Common { width, counts }
 }
 
 struct Common {

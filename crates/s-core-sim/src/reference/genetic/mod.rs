@@ -8,8 +8,8 @@ mod seeding;
 
 use s_core_model::Levels;
 
-use super::packing;
 use crate::cpu_time;
+use crate::packing::pack;
 use crate::strategy::{Instance, Proposal, Strategy, StrategyError, Watch};
 use evolution::{Evolved, evolve};
 use problem::{NAME, Problem};
@@ -32,16 +32,13 @@ use problem::{NAME, Problem};
 /// of B's racks exchanged to agree best with A's. Otherwise a cluster of VMs that is together in both, but in
 /// different racks, would be torn apart.
 ///
-/// The thesis leaves open in which order VMs are packed, and much depends on it. In the data centre of 5.1 with VMs placed
-/// at random (seed 1) the distributed policy settles at 9.2 × 10¹² and the placement that the traffic was made for
-/// costs 11.1 × 10¹². 200 individuals packed in random order evolved to 9.9 × 10¹² in 50 s of CPU, packed by traffic as
-/// here to 0.39 × 10¹² in 13 s (both with a mutation that swaps VMs with VMs only).
+/// The thesis leaves open in which order VMs are packed, and much depends on it: from individuals packed in random order it ends
+/// above the policies, from ones packed by traffic as here far below them. `docs/evaluation.md` has figures of costs and times.
 ///
 /// # Time and memory
 ///
-/// At thesis settings with that data centre: 0.37 × 10¹² in 100 to 130 s of CPU on a machine with other load, which is about
-/// one minute on two free cores. 100 individuals come to 0.40 × 10¹² in 8 s of CPU. The time grows with
-/// the population × (VMs + pairs); placements and their children take 4 bytes × population × VMs, 128 MiB there.
+/// The time grows with the population × (VMs + pairs); placements and their children take 4 bytes × population × VMs, 128 MiB at
+/// thesis settings.
 ///
 /// # Errors
 ///
@@ -137,11 +134,11 @@ impl<L: Levels + Sync> Strategy<L> for Genetic {
         problem.check_population(self.population)?;
         let evolved = self.evolve(&problem, watch);
         let (hosts, after) = cpu_time::measure(|| {
-            let racks: Vec<u32> = evolved.best.iter().map(|rack| u32::from(*rack)).collect();
-            packing::pack(instance, &problem.tree, &racks)
+            let racks = evolved.best.iter().map(|rack| u32::from(*rack));
+            pack(instance, &problem.tree, racks)
         });
         let cpu_time = before + evolved.cpu_time + after;
-        let mut proposal = packing::propose(instance, hosts, cpu_time);
+        let mut proposal = Proposal::if_cheaper(instance, hosts, cpu_time);
         proposal.complete = evolved.complete;
         Ok(proposal)
     }

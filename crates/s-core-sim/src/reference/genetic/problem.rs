@@ -55,7 +55,7 @@ impl<'a> Problem<'a> {
             .pairs()
             .map(|(_, _, rate)| rate.bytes_per_second());
         let highest = model.weights().path_cost(model.levels().max_level());
-        let racks = 0..tree.rack_count() as u32;
+        let racks = tree.racks();
         let pairs = racks
             .clone()
             .flat_map(|a| racks.clone().map(move |b| (a, b)));

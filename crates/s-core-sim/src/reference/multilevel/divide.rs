@@ -2,15 +2,18 @@
 
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
+use std::ops::Range;
 
 use rand::RngExt;
 use rand_pcg::Pcg64Mcg;
+use s_core_model::ServerIndex;
 
 use super::coarsen::{Hierarchy, Layer};
 use super::graph::Graph;
 use super::search::Refined;
+use crate::rack_tree::{RackTree, Racks};
 use crate::reference::size::Size;
-use crate::reference::tree::{Racks, Tree};
+use crate::reference::tree::Tree;
 use crate::strategy::Watch;
 
 /// Below so many vertices a graph is divided as it is.
@@ -39,7 +42,7 @@ pub(super) fn divide(
         number: vec![u32::MAX; graph.len()],
         rack_of: vec![0; graph.len()],
     };
-    division.among(graph.vertices().collect(), tree.racks())?;
+    division.among(graph.vertices().collect(), tree.groups.whole())?;
     Some((division.rack_of, division.looks))
 }
 
@@ -55,28 +58,29 @@ struct Division<'a> {
 }
 
 impl Division<'_> {
-    /// Divides the vertices among the groups right below the one that `racks` are.
-    fn among(&mut self, vertices: Vec<u32>, racks: Racks) -> Option<()> {
+    /// Divides the vertices among the parts of a group.
+    fn among(&mut self, vertices: Vec<u32>, group: u32) -> Option<()> {
+        let racks = self.tree.groups.racks_of(group);
         if racks.len() == 1 {
             for vertex in vertices {
                 self.rack_of[vertex as usize] = racks.start;
             }
             return Some(());
         }
-        let children = self.tree.children(&racks);
-        self.bisect(vertices, &children)
+        self.bisect(vertices, self.tree.groups.parts(group))
     }
 
-    fn bisect(&mut self, vertices: Vec<u32>, children: &[Racks]) -> Option<()> {
-        if let [child] = children {
-            return self.among(vertices, child.clone());
+    fn bisect(&mut self, vertices: Vec<u32>, parts: Range<u32>) -> Option<()> {
+        if parts.len() == 1 {
+            return self.among(vertices, parts.start);
         }
         if self.watch.is_stopped() {
             return None;
         }
-        let (left, right) = children.split_at(children.len() / 2);
-        let capacity = [left, right].map(|side| self.capacity(side));
-        let racks = right[right.len() - 1].end - left[0].start;
+        let middle = parts.start + parts.len() as u32 / 2;
+        let sides = [parts.start..middle, middle..parts.end].map(|side| self.racks(side));
+        let racks = sides[1].end - sides[0].start;
+        let capacity = sides.map(|racks| racks.map(|rack| self.tree.capacity(rack)).sum());
         let graph = self.graph.induced(&vertices, &mut self.number);
         let limits = limits(&graph, capacity, racks);
         let (sides, looks) = bisection(&graph, &limits, self.random);
@@ -87,13 +91,14 @@ impl Division<'_> {
             divided[side as usize].push(vertex);
         }
         let [on_left, on_right] = divided;
-        self.bisect(on_left, left)?;
-        self.bisect(on_right, right)
+        self.bisect(on_left, parts.start..middle)?;
+        self.bisect(on_right, middle..parts.end)
     }
 
-    fn capacity(&self, side: &[Racks]) -> Size {
-        let racks = side[0].start as usize..side[side.len() - 1].end as usize;
-        self.tree.capacities()[racks].iter().copied().sum()
+    /// The racks of groups in a row.
+    fn racks(&self, groups: Range<u32>) -> Racks {
+        let of = |group| self.tree.groups.racks_of(group);
+        of(groups.start).start..of(groups.end - 1).end
     }
 }
 
@@ -122,7 +127,8 @@ fn limits(graph: &Graph, capacity: [Size; 2], racks: u32) -> [Size; 2] {
 /// The side, 0 or 1, of each vertex: a small cut with no more on each side than its limit; and how many edges were
 /// looked at.
 fn bisection(graph: &Graph, limits: &[Size; 2], random: &mut Pcg64Mcg) -> (Vec<u32>, u64) {
-    let tree = Tree::flat(limits.to_vec());
+    let room = |side: ServerIndex| limits[side.usize()];
+    let tree = Tree::new(RackTree::flat(2), std::iter::once(1.0), room);
     let smaller = limits[0].slots.min(limits[1].slots);
     let largest = Size::new((smaller / CLUSTERS_PER_SIDE).max(1), u64::MAX);
     let hierarchy = Hierarchy::new(graph, SMALL, largest, None, random);

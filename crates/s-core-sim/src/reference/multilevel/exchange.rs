@@ -51,7 +51,7 @@ struct Members {
 
 impl Members {
     fn new(mapping: &Mapping<'_>) -> Self {
-        let mut of = vec![Vec::new(); mapping.tree.rack_count()];
+        let mut of = vec![Vec::new(); mapping.tree.groups.rack_count()];
         let mut place = Vec::with_capacity(mapping.graph.len());
         for vertex in mapping.graph.vertices() {
             let list = &mut of[mapping.rack(vertex) as usize];

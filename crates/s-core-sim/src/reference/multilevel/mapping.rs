@@ -2,8 +2,9 @@
 
 use super::graph::Graph;
 use super::room::Room;
+use crate::rack_tree::Racks;
 use crate::reference::size::Size;
-use crate::reference::tree::{Racks, Tree};
+use crate::reference::tree::Tree;
 
 /// Which rack each vertex is in, and what follows from it.
 #[derive(Debug)]
@@ -36,7 +37,7 @@ pub(super) struct Target {
 
 impl<'a> Mapping<'a> {
     pub(super) fn new(graph: &'a Graph, tree: &'a Tree, rack_of: Vec<u32>) -> Self {
-        let mut load = vec![Size::default(); tree.rack_count()];
+        let mut load = vec![Size::default(); tree.groups.rack_count()];
         for (vertex, rack) in (0..).zip(&rack_of) {
             load[*rack as usize] += graph.size(vertex);
         }
@@ -49,7 +50,7 @@ impl<'a> Mapping<'a> {
             load,
             room,
             near: Near {
-                rate: vec![0.0; tree.group_count()],
+                rate: vec![0.0; tree.groups.group_count()],
                 racks: Vec::new(),
             },
             looked_at: 0,
@@ -192,9 +193,9 @@ impl<'a> Mapping<'a> {
 
     /// A rack with room in the lowest group of `rack` that has one, other than `own`.
     fn room_near(&self, rack: u32, own: u32, size: Size) -> Option<u32> {
-        let groups = self.tree.path(rack)[1..].iter();
+        let groups = self.tree.groups.path(rack)[1..].iter();
         groups
-            .filter_map(|group| self.room.roomiest(&self.tree.racks_of(*group)))
+            .filter_map(|group| self.room.roomiest(&self.tree.groups.racks_of(*group)))
             .find(|near| *near != own && self.has_room(*near, size))
     }
 
@@ -216,7 +217,7 @@ impl<'a> Mapping<'a> {
         self.looked_at += self.graph.edges(vertex).len() as u64;
         for (peer, flow) in self.graph.edges(vertex) {
             let rack = self.rack_of[peer as usize];
-            let path = self.tree.path(rack);
+            let path = self.tree.groups.path(rack);
             if rate[path[0] as usize] == 0.0 {
                 racks.push(rack);
             }
@@ -228,7 +229,7 @@ impl<'a> Mapping<'a> {
 
     fn forget(&mut self) {
         for rack in self.near.racks.drain(..) {
-            for group in self.tree.path(rack) {
+            for group in self.tree.groups.path(rack) {
                 self.near.rate[*group as usize] = 0.0;
             }
         }
@@ -237,7 +238,7 @@ impl<'a> Mapping<'a> {
     /// What the vertex that is looked at saves in a rack, compared with being apart from all peers.
     fn worth(&self, rack: u32) -> f64 {
         let weights = self.tree.weights().iter();
-        (weights.zip(self.tree.path(rack)))
+        (weights.zip(self.tree.groups.path(rack)))
             .map(|(weight, group)| weight * self.near.rate[*group as usize])
             .sum()
     }

@@ -90,14 +90,10 @@ impl<L: Levels> Strategy<L> for Multilevel {
             });
         }
         if instance.cost() == 0.0 {
-            return Ok(unchanged(instance, Duration::ZERO));
+            return Ok(Proposal::if_cheaper(instance, None, Duration::ZERO));
         }
         let (hosts, cpu_time) = cpu_time::measure(|| self.hosts(instance, watch));
-        let found = hosts?.and_then(|hosts| Proposal::new(instance, &hosts, cpu_time).ok());
-        let mut proposal = match found {
-            Some(proposal) if proposal.cost < instance.cost() => proposal,
-            _ => unchanged(instance, cpu_time),
-        };
+        let mut proposal = Proposal::if_cheaper(instance, hosts?, cpu_time);
         proposal.complete = !watch.is_stopped();
         Ok(proposal)
     }
@@ -115,10 +111,4 @@ impl Multilevel {
         let racks = search::search(&problem, self, watch, instance.cost(), &mut random);
         Ok(racks.map(|racks| problem.hosts(instance, racks, &mut random)))
     }
-}
-
-fn unchanged<L: Levels>(instance: &Instance<'_, L>, cpu_time: Duration) -> Proposal {
-    let allocation = instance.allocation();
-    let hosts: Vec<ServerIndex> = allocation.vms().map(|vm| allocation.host(vm)).collect();
-    Proposal::new(instance, &hosts, cpu_time).expect("the placement to begin with has room")
 }

@@ -5,7 +5,7 @@ use super::mapping::{Mapping, Target};
 /// Moves vertices out of overloaded racks to where there is room, those first that lose least for their size.
 /// Racks may stay overloaded if vertices are too large to fit elsewhere.
 pub(super) fn relieve(mapping: &mut Mapping<'_>) {
-    let racks = mapping.tree.racks();
+    let racks = mapping.tree.groups.racks();
     let overloaded: Vec<u32> = racks.filter(|rack| mapping.is_overloaded(*rack)).collect();
     if overloaded.is_empty() {
         return;
@@ -36,11 +36,11 @@ fn elsewhere(mapping: &mut Mapping<'_>, vertex: u32) -> Option<Target> {
     }
     let size = mapping.graph.size(vertex);
     let own = mapping.rack(vertex);
-    let above = mapping.tree.path(own)[1..].iter();
-    let above = above.map(|group| mapping.tree.racks_of(*group));
-    let mut groups = above.chain(std::iter::once(mapping.tree.racks()));
+    let tree = &mapping.tree.groups;
+    let above = tree.path(own)[1..].iter().copied();
+    let mut groups = above.chain([tree.whole()]);
     let rack = groups.find_map(|group| {
-        let rack = mapping.roomiest(&group)?;
+        let rack = mapping.roomiest(&tree.racks_of(group))?;
         (rack != own && mapping.has_room(rack, size)).then_some(rack)
     })?;
     let gain = mapping.gain(vertex, rack);

@@ -5,9 +5,10 @@ use s_core_model::{Levels, ServerIndex, VmIndex};
 
 use super::graph::Graph;
 use super::mapping::Mapping;
-use super::pack::{self, Load, Packed};
+use super::pack::{Packed, pack};
 use super::relabel::{relabel, trade};
 use super::{exchange, refine};
+use crate::rack_tree::{RackTree, server_capacities};
 use crate::reference::size::Size;
 use crate::reference::tree::Tree;
 use crate::strategy::Instance;
@@ -23,9 +24,8 @@ pub(super) struct Problem {
     /// The VM of each vertex.
     vms: Vec<u32>,
     sizes: Vec<Size>,
-    hosts: Vec<u32>,
+    hosts: Vec<ServerIndex>,
     rooms: Vec<Size>,
-    rack_of: Vec<u32>,
 }
 
 impl Problem {
@@ -37,31 +37,20 @@ impl Problem {
             .vms()
             .map(|vm| Size::new(1, memory(vm)))
             .collect();
-        let hosts: Vec<u32> = allocation
-            .vms()
-            .map(|vm| allocation.host(vm).get())
-            .collect();
-        let free = |server| {
-            let free = allocation.free(server);
-            Size::new(free.vm_slots.into(), free.memory_mib)
-        };
-        let mut rooms: Vec<Size> = allocation.servers().map(free).collect();
-        for (host, size) in hosts.iter().zip(&sizes) {
-            rooms[*host as usize] += *size;
-        }
+        let rooms: Vec<Size> =
+            (server_capacities(allocation).into_iter().map(Size::from)).collect();
         let usable = usable(&rooms, &sizes);
         let model = instance.model();
         let room = |server: ServerIndex| usable[server.usize()];
-        let (tree, rack_of) = Tree::of_topology(model.levels(), model.weights(), room)?;
+        let tree = Tree::new(RackTree::new(model.levels())?, model.weights().iter(), room);
         let (graph, vms) = graph(instance, &sizes);
         Some(Self {
             graph,
             tree,
             vms,
             sizes,
-            hosts,
+            hosts: allocation.vms().map(|vm| allocation.host(vm)).collect(),
             rooms,
-            rack_of,
         })
     }
 
@@ -72,7 +61,7 @@ impl Problem {
         mut racks: Vec<u32>,
         random: &mut Pcg64Mcg,
     ) -> Vec<ServerIndex> {
-        let home = |vm: &u32| self.rack_of[self.hosts[*vm as usize] as usize];
+        let home = |vm: &u32| self.tree.groups.rack_of(self.hosts[*vm as usize]);
         let homes: Vec<u32> = self.vms.iter().map(home).collect();
         relabel(&self.tree, &mut racks, &homes);
         trade(&self.graph, &self.tree, &mut racks, &homes);
@@ -81,60 +70,48 @@ impl Problem {
         for (vm, rack) in self.vms.iter().zip(racks) {
             rack_of_vm[*vm as usize] = Some(rack);
         }
-        let load = Load {
-            tree: &self.tree,
-            sizes: &self.sizes,
-            hosts: &self.hosts,
-            rooms: &self.rooms,
-            rack_of: &self.rack_of,
-        };
-        let hosts = match pack::pack(&load, &rack_of_vm) {
+        match pack(instance.allocation(), &self.tree.groups, &rack_of_vm) {
             Some(Packed {
                 hosts,
                 is_as_wanted: true,
             }) => hosts,
             Some(Packed { hosts, .. }) => self.refined(instance, hosts, random),
             None => self.refined(instance, self.hosts.clone(), random),
-        };
-        hosts.into_iter().map(ServerIndex::new).collect()
+        }
     }
 
     /// The servers of VMs made better, server by server and not rack by rack. VMs that talk to nobody stay.
     fn refined<L: Levels>(
         &self,
         instance: &Instance<'_, L>,
-        mut hosts: Vec<u32>,
+        mut hosts: Vec<ServerIndex>,
         random: &mut Pcg64Mcg,
-    ) -> Vec<u32> {
+    ) -> Vec<ServerIndex> {
         let mut rooms = self.rooms.clone();
         let mut talks = vec![false; hosts.len()];
         for vm in &self.vms {
             talks[*vm as usize] = true;
         }
         for (vm, host) in hosts.iter().enumerate().filter(|(vm, _)| !talks[*vm]) {
-            rooms[*host as usize] -= self.sizes[vm];
+            rooms[host.usize()] -= self.sizes[vm];
         }
         let model = instance.model();
         let room = |server: ServerIndex| rooms[server.usize()];
-        let servers = Tree::of_servers(model.levels(), model.weights(), room);
-        let Some((tree, place_of)) = servers else {
+        let Some(servers) = RackTree::of_servers(model.levels()) else {
             return hosts;
         };
-        let places = self
-            .vms
-            .iter()
-            .map(|vm| place_of[hosts[*vm as usize] as usize]);
+        // To stay within a rack costs nothing, whichever the server.
+        let weights = std::iter::once(0.0).chain(model.weights().iter());
+        let tree = Tree::new(servers, weights, room);
+        let place = |vm: &u32| tree.groups.rack_of(hosts[*vm as usize]);
+        let places = self.vms.iter().map(place);
         let mut mapping = Mapping::new(&self.graph, &tree, places.collect());
         for _ in 0..PASSES {
             refine::refine(&mut mapping, PASSES, random);
             exchange::exchange(&mut mapping, random);
         }
-        let mut server_at = vec![0; place_of.len()];
-        for (server, place) in (0..).zip(&place_of) {
-            server_at[*place as usize] = server;
-        }
         for (vm, place) in self.vms.iter().zip(mapping.into_racks()) {
-            hosts[*vm as usize] = server_at[place as usize];
+            hosts[*vm as usize] = tree.groups.servers_of(place)[0];
         }
         hosts
     }

@@ -4,14 +4,16 @@ use std::collections::BTreeMap;
 
 use super::graph::Graph;
 use super::mapping::{Mapping, Target};
+use crate::rack_tree::{RackTree, Racks};
 use crate::reference::size::Size;
-use crate::reference::tree::{Racks, Tree};
+use crate::reference::tree::Tree;
 
 /// Exchanges what is in equal groups side by side, down the tree, so that more of `racks` become what they are in
 /// `initial`. The cost stays as it is.
 pub(super) fn relabel(tree: &Tree, racks: &mut [u32], initial: &[u32]) {
-    for level in (0..tree.weights().len()).rev() {
-        let targets = targets(tree, level, &common(tree, level, racks, initial));
+    for level in (0..tree.groups.top()).rev() {
+        let common = common(&tree.groups, level, racks, initial);
+        let targets = targets(tree, level, &common);
         for rack in racks.iter_mut() {
             *rack = targets[*rack as usize];
         }
@@ -30,9 +32,9 @@ pub(super) fn trade(graph: &Graph, tree: &Tree, racks: &mut [u32], initial: &[u3
         (staying.iter().map(|(pair, count)| (*count, *pair))).collect();
     wishes.sort_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(&b.1)));
     // Contents are numbered by the racks where they are first.
-    let contents = graph.contract(racks, tree.rack_count());
-    let mut mapping = Mapping::new(&contents, tree, tree.racks().collect());
-    let mut content_of: Vec<u32> = tree.racks().collect();
+    let contents = graph.contract(racks, tree.groups.rack_count());
+    let mut mapping = Mapping::new(&contents, tree, tree.groups.racks().collect());
+    let mut content_of: Vec<u32> = tree.groups.racks().collect();
     for (_, (content, rack)) in wishes {
         let (from, other) = (mapping.rack(content), content_of[rack as usize]);
         let stay_now = stay(content, from) + stay(other, rack);
@@ -52,7 +54,7 @@ pub(super) fn trade(graph: &Graph, tree: &Tree, racks: &mut [u32], initial: &[u3
 }
 
 /// For groups side by side at a level, how many VMs are in the first and were in the second, most first.
-fn common(tree: &Tree, level: usize, racks: &[u32], initial: &[u32]) -> Vec<(usize, u32, u32)> {
+fn common(tree: &RackTree, level: usize, racks: &[u32], initial: &[u32]) -> Vec<(usize, u32, u32)> {
     let mut pairs: Vec<(u32, u32)> = (racks.iter().zip(initial))
         .map(|(now, before)| (tree.path(*now), tree.path(*before)))
         .filter(|(now, before)| now.get(level + 1) == before.get(level + 1))
@@ -67,11 +69,11 @@ fn common(tree: &Tree, level: usize, racks: &[u32], initial: &[u32]) -> Vec<(usi
 
 /// For each rack, the rack that is to have its VMs.
 fn targets(tree: &Tree, level: usize, common: &[(usize, u32, u32)]) -> Vec<u32> {
-    let mut kinds: BTreeMap<(Option<u32>, Shape), Vec<u32>> = BTreeMap::new();
+    let mut kinds: BTreeMap<(u32, Shape), Vec<u32>> = BTreeMap::new();
     let mut kind_of: BTreeMap<u32, u32> = BTreeMap::new();
-    for group in tree.groups_at(level) {
-        let racks = tree.racks_of(group);
-        let above = tree.path(racks.start).get(level + 1).copied();
+    for group in tree.groups.groups_at(level) {
+        let racks = tree.groups.racks_of(group);
+        let above = tree.groups.ancestor(level + 1, racks.start);
         let alike = kinds.entry((above, shape(tree, racks))).or_default();
         alike.push(group);
         kind_of.insert(group, alike[0]);
@@ -85,13 +87,16 @@ fn targets(tree: &Tree, level: usize, common: &[(usize, u32, u32)]) -> Vec<u32> 
             is_taken.insert(*to, true);
         }
     }
-    let mut targets: Vec<u32> = tree.racks().collect();
+    let mut targets: Vec<u32> = tree.groups.racks().collect();
     for alike in kinds.values() {
         let mut free = alike.iter().filter(|group| !is_taken.contains_key(group));
         for group in alike {
             let target = target_of.get(group).or_else(|| free.next());
             let target = *target.expect("as many groups give as take");
-            let places = tree.racks_of(*group).zip(tree.racks_of(target));
+            let places = tree
+                .groups
+                .racks_of(*group)
+                .zip(tree.groups.racks_of(target));
             for (from, to) in places {
                 targets[from as usize] = to;
             }
@@ -108,7 +113,7 @@ fn shape(tree: &Tree, racks: Racks) -> Shape {
     let start = racks.start;
     let meets = |rack: u32| match rack == start {
         true => 0,
-        false => tree.level(rack - 1, rack),
+        false => tree.groups.level(rack - 1, rack),
     };
     racks
         .map(|rack| {

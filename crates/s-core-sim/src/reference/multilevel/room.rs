@@ -1,5 +1,7 @@
 //! Which rack has the most free VM slots, among racks in a row.
 
+use crate::rack_tree::Racks;
+
 /// A segment tree over racks that answers in O(log racks).
 #[derive(Clone, Debug)]
 pub(super) struct Room {
@@ -35,7 +37,7 @@ impl Room {
     }
 
     /// A rack of `racks` that has the most free slots; none if no slot is free.
-    pub(super) fn roomiest(&self, racks: &crate::reference::tree::Racks) -> Option<u32> {
+    pub(super) fn roomiest(&self, racks: &Racks) -> Option<u32> {
         let (mut low, mut high) = (
             self.leaves + racks.start as usize,
             self.leaves + racks.end as usize,

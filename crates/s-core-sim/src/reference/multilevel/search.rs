@@ -90,7 +90,7 @@ impl Search<'_> {
     fn limit(&self) -> Size {
         let tree = &self.problem.tree;
         let whole: Size = tree.capacities().iter().copied().sum();
-        let clusters = CLUSTERS_PER_RACK * tree.rack_count() as u64;
+        let clusters = CLUSTERS_PER_RACK * tree.groups.rack_count() as u64;
         Size::new(
             (whole.slots / clusters).max(1),
             (whole.memory / clusters).max(1),
@@ -101,7 +101,7 @@ impl Search<'_> {
     fn first(&mut self) -> Option<Vec<u32>> {
         let problem = self.problem;
         let graph = &problem.graph;
-        let enough = PER_RACK * self.problem.tree.rack_count();
+        let enough = PER_RACK * self.problem.tree.groups.rack_count();
         let hierarchy = Hierarchy::new(graph, enough, self.limit(), None, self.random);
         let coarsest = hierarchy.coarsest(graph);
         let mut best: Option<Refined> = None;
@@ -131,7 +131,7 @@ impl Search<'_> {
     fn cycle(&mut self, racks: Vec<u32>) -> Vec<u32> {
         let problem = self.problem;
         let graph = &problem.graph;
-        let enough = PER_RACK_IN_CYCLES * self.problem.tree.rack_count();
+        let enough = PER_RACK_IN_CYCLES * self.problem.tree.groups.rack_count();
         let limit = self.limit();
         let hierarchy = Hierarchy::new(graph, enough, limit, Some(&racks), self.random);
         let coarse = hierarchy.coarse_racks(racks);

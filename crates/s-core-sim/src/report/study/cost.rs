@@ -36,9 +36,13 @@ impl Scenario {
             panels[0].title.clear();
         }
         let description = format!("{}.", self.ends(&runs).join("; "));
+        let times = match self.times.as_str() {
+            "" => String::new(),
+            times => format!(" The seconds assume: {times}."),
+        };
         let caption = format!(
             "Cost (Eq. 3.1) while the token goes round, in per cent of the {} (bytes per second times link weight) to begin \
-             with; dotted: reference placements (cf. Fig. 5.2 of the thesis).",
+             with; dotted: reference placements (cf. Fig. 5.2 of the thesis).{times}",
             number::short(self.before.cost)
         );
         let figure = self.figure(
@@ -59,7 +63,7 @@ impl Scenario {
         at: impl Fn(&CostPoint) -> Option<f64>,
     ) -> Panel {
         let line = |run: &&Run| Line {
-            name: run.name.clone(),
+            name: run.label().into_owned(),
             points: (run.curve.points().iter())
                 .filter_map(|point| Some((at(point)?, 100.0 * self.share(point.cost))))
                 .collect(),
@@ -68,7 +72,7 @@ impl Scenario {
         let reference = |run: &Run| Reference {
             label: format!(
                 "{}: {}",
-                run.name,
+                run.label(),
                 number::percent(self.share(run.after.cost))
             ),
             value: 100.0 * self.share(run.after.cost),
@@ -99,7 +103,7 @@ impl Scenario {
         let end = |run: &&Run| {
             format!(
                 "{} ends at {}",
-                run.name,
+                run.label(),
                 number::percent(self.share(run.after.cost))
             )
         };
@@ -134,7 +138,10 @@ impl Scenario {
         }
         let columns = panels.len().min(2);
         let description = "Higher migration costs allow fewer migrations and save less.".into();
-        let caption = "By how much the cost falls under migration costs c_m of different forms (cf. Fig. 5.3 of the thesis).".into();
+        let caption = "By how much the cost falls under migration costs c_m of different forms (cf. Fig. 5.3 of the thesis). The VM's own \
+            part is 2 C(u), each of its pairs counted at both ends: the most that a migration can gain. The mean is C / |V|, half \
+            of the mean of 2 C(u)."
+            .into();
         let figure = self.figure(
             "migration-cost",
             "Reduction over migration cost",

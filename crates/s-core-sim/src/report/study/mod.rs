@@ -7,6 +7,7 @@ mod stability;
 mod summary;
 mod traffic;
 
+use std::borrow::Cow;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -39,6 +40,8 @@ pub struct Scenario {
     pub title: String,
     /// What there is to know of it; may be empty.
     pub description: String,
+    /// What the seconds of cost curves assume; may be empty.
+    pub times: String,
     /// The placement to begin with.
     pub before: PlacementMeasures,
     /// The traffic between racks in the placement to begin with (Fig. 5.1).
@@ -67,7 +70,7 @@ pub struct Run {
     pub migrations: u64,
     /// How many VMs are on another server in the end.
     pub moved: u64,
-    /// [`migrations_per_vm`](crate::measure::migrations_per_vm), or nothing.
+    /// [`Stability::vms_by_migrations`](crate::Stability::vms_by_migrations), or nothing.
     pub migrations_per_vm: Vec<u64>,
     /// [`Stability::returns`](crate::Stability::returns).
     pub returns: u64,
@@ -116,6 +119,16 @@ pub struct MigrationCostPoint {
     pub migrations: u64,
 }
 
+impl Run {
+    /// The name, and whether the run was stopped.
+    pub fn label(&self) -> Cow<'_, str> {
+        match self.stopped {
+            true => format!("{} (stopped)", self.name).into(),
+            false => self.name.as_str().into(),
+        }
+    }
+}
+
 impl Study {
     /// The report. Parts that are absent are left out.
     pub fn to_document(&self) -> Document {
@@ -130,6 +143,15 @@ impl Study {
         Document::new(&self.title, sections.collect())
             .with_facts(self.facts.clone())
             .with_warning(warning)
+    }
+
+    /// Looks whether [`write`](Self::write) would refuse the directory; leaves nothing behind. Ask before long work.
+    ///
+    /// # Errors
+    ///
+    /// As [`write`](Self::write).
+    pub fn check_target(dir: impl AsRef<Path>) -> Result<(), WriteReportError> {
+        Document::check_target(dir)
     }
 
     /// Writes the report and its figures into a directory: [`Document::write`].
@@ -197,11 +219,11 @@ impl Scenario {
     fn palette(&self) -> Vec<String> {
         let mut names = Vec::new();
         for (runs, until) in [(&self.policies, 4), (&self.peers, 7)] {
-            names.extend(runs.iter().map(|run| run.name.clone()));
+            names.extend(runs.iter().map(|run| run.label().into_owned()));
             names.resize(names.len().max(until), String::new());
         }
         names.push(BEFORE.into());
-        names.extend(self.references.iter().map(|run| run.name.clone()));
+        names.extend((self.references.iter()).map(|run| run.label().into_owned()));
         names
     }
 
@@ -215,9 +237,14 @@ impl Scenario {
     fn placements<'a>(
         &'a self,
         runs: impl Iterator<Item = &'a Run>,
-    ) -> impl Iterator<Item = (&'a str, &'a PlacementMeasures)> {
-        let after = runs.map(|run| (run.name.as_str(), &run.after));
-        std::iter::once((BEFORE, &self.before)).chain(after)
+    ) -> impl Iterator<Item = (Cow<'a, str>, &'a PlacementMeasures)> {
+        let after = runs.map(|run| (run.label(), &run.after));
+        std::iter::once((BEFORE.into(), &self.before)).chain(after)
+    }
+
+    /// The reference with the lowest cost, of those that came to their end.
+    fn best_reference(&self) -> Option<&Run> {
+        Self::best(self.references.iter().filter(|run| !run.stopped))
     }
 
     /// The run that ends with the lowest cost.

@@ -11,7 +11,7 @@ impl Scenario {
         }
         let rows = |value: &dyn Fn(&Run) -> f64| {
             self.runs()
-                .map(|run| (run.name.clone(), value(run)))
+                .map(|run| (run.label().into_owned(), value(run)))
                 .collect()
         };
         let cost = RowChart {
@@ -27,7 +27,7 @@ impl Scenario {
         let shown = Self::best(&self.policies)
             .into_iter()
             .chain(&self.peers)
-            .chain(Self::best(&self.references));
+            .chain(self.best_reference());
         let panel = |chart| Panel {
             title: String::new(),
             chart,
@@ -59,13 +59,14 @@ impl Scenario {
 
     fn systems_table(&self) -> Table {
         let levels = (1..=self.before.link_loads.len()).map(|level| format!("level {level}"));
-        let columns = ["system", "saved", "migrations"].map(String::from);
+        let columns = ["system", "saved", "migrations", "VMs moved"].map(String::from);
         let mut table = Table::new(columns.into_iter().chain(levels));
         for run in self.runs() {
             let cells = [
-                Cell::text(&run.name),
+                Cell::text(run.label()),
                 Cell::percent(1.0 - self.share(run.after.cost)),
                 Cell::count(run.migrations),
+                Cell::count(run.moved),
             ];
             let loads = run.after.link_loads.iter().map(|load| Cell::rounded(*load));
             table.push(cells.into_iter().chain(loads));

@@ -1,5 +1,7 @@
 //! 5.1.3: servers and racks that are idle, racks that are hot.
 
+use std::borrow::Cow;
+
 use super::Scenario;
 use crate::measure::PlacementMeasures;
 use crate::report::table::{Cell, Table};
@@ -10,9 +12,9 @@ impl Scenario {
         if self.runs().next().is_none() || self.before.servers == 0 {
             return Vec::new();
         }
-        let best = Self::best(&self.references);
+        let best = self.best_reference();
         let shown = self.policies.iter().chain(best);
-        let bars = |(name, measures): (&str, &PlacementMeasures)| Bars {
+        let bars = |(name, measures): (Cow<'_, str>, &PlacementMeasures)| Bars {
             name: name.into(),
             values: shares(measures)
                 .into_iter()

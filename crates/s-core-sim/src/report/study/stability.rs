@@ -18,7 +18,7 @@ impl Scenario {
             return Vec::new();
         };
         let bars = |run: &&Run| Bars {
-            name: run.name.clone(),
+            name: run.label().into_owned(),
             values: shares(&run.migrations_per_vm),
         };
         let group = |count: usize| match most > MOST && count == MOST {
@@ -40,7 +40,7 @@ impl Scenario {
             let mean = run.migrations as f64 / vms.max(1) as f64;
             format!(
                 "{}: {} per VM, at most {}, {} back to an earlier server, {} of these straight back",
-                run.name,
+                run.label(),
                 number::short(mean),
                 run.migrations_per_vm.len() - 1,
                 number::count(run.returns),

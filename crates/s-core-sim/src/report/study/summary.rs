@@ -1,6 +1,6 @@
 //! The table of all runs.
 
-use super::{Run, Scenario};
+use super::Scenario;
 use crate::report::number;
 use crate::report::table::{Cell, Table};
 use crate::report::{Block, study::BEFORE};
@@ -38,7 +38,7 @@ impl Scenario {
                 number::percent(most)
             ),
         };
-        let reference = Self::best(&self.references).map(|run| {
+        let reference = self.best_reference().map(|run| {
             let saved = number::percent(1.0 - self.share(run.after.cost));
             format!(
                 "; the best reference placement ({}) would save {saved}",
@@ -83,19 +83,12 @@ impl Scenario {
                 Cell::count(run.moved),
                 run.token_hops.map_or(Cell::Missing, Cell::count),
                 run.rounds.map_or(Cell::Missing, Cell::count),
-                Cell::Number(run.cpu_seconds, format!("{:.3}", run.cpu_seconds)),
+                match run.cpu_seconds > 0.0 {
+                    true => Cell::Number(run.cpu_seconds, format!("{:.3}", run.cpu_seconds)),
+                    false => Cell::Missing,
+                },
             ]);
         }
         table
-    }
-}
-
-impl Run {
-    /// The name, and whether the run came to its end.
-    fn label(&self) -> String {
-        match self.stopped {
-            true => format!("{} (stopped)", self.name),
-            false => self.name.clone(),
-        }
     }
 }

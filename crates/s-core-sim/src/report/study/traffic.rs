@@ -40,7 +40,7 @@ impl Scenario {
         let (name, title) = match run {
             Some(run) => (
                 format!("racks-{}", run.name),
-                format!("Traffic between racks, {}", run.name),
+                format!("Traffic between racks, {}", run.label()),
             ),
             None => ("racks".into(), "Traffic between racks".into()),
         };
@@ -62,7 +62,7 @@ impl Scenario {
         if levels == 0 || self.runs().next().is_none() {
             return Vec::new();
         }
-        let best = Self::best(&self.references);
+        let best = self.best_reference();
         let shown = self.policies.iter().chain(best);
         let panel = Panel {
             title: String::new(),

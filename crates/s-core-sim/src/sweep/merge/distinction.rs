@@ -41,7 +41,7 @@ impl Distinction {
 }
 
 /// The names of a run's parameters but for the seed.
-pub(super) const PARAMETERS: [&str; 12] = [
+pub(super) const PARAMETERS: [&str; 14] = [
     "topology",
     "vm_slots",
     "vms",
@@ -54,6 +54,8 @@ pub(super) const PARAMETERS: [&str; 12] = [
     "target_choice",
     "migration_cost",
     "max_rounds",
+    "start",
+    "population",
 ];
 
 /// The parameters of a run in this order.
@@ -75,5 +77,7 @@ pub(super) fn parameters(run: &RunSpec) -> [String; PARAMETERS.len()] {
         text(token.map(|token| token.target_choice.to_string())),
         text(token.map(|token| token.migration_cost.to_string())),
         text(rounds.map(|rounds| rounds.to_string())),
+        text(token.map(|token| token.start.to_string())),
+        text(run.method.population().map(|count| count.to_string())),
     ]
 }

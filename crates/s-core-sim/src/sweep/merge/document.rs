@@ -1,11 +1,11 @@
 //! Merged runs as a report.
 
 use super::{Distinction, Group, Merged, MergedRun, Spread};
-use crate::MigrationCostForm;
 use crate::report::{
     Axis, Block, Cell, Chart, Course, Document, Figure, Line, LineChart, Panel, Section, Table,
 };
 use crate::sweep::{Method, RunSpec, TokenRun};
+use crate::{MigrationCostForm, TokenStart};
 
 /// A number that a run may have.
 type Measure = fn(&MergedRun) -> Option<f64>;
@@ -127,8 +127,12 @@ fn curves<'a>(groups: &'a [Group<'a>]) -> Vec<Curves<'a>> {
 fn form(migration_cost: MigrationCostForm) -> (&'static str, f64) {
     match migration_cost {
         MigrationCostForm::Absolute(cost) => ("c_m in bytes per second times link weight", cost),
-        MigrationCostForm::PercentOfOwn(percent) => ("c_m in % of the VM's own cost", percent),
-        MigrationCostForm::PercentOfMean(percent) => ("c_m in % of the mean cost per VM", percent),
+        MigrationCostForm::PercentOfOwn(percent) => {
+            ("c_m in % of 2 C(u), the VM's own part", percent)
+        }
+        MigrationCostForm::PercentOfMean(percent) => {
+            ("c_m in % of C / |V|, the mean cost per VM", percent)
+        }
     }
 }
 
@@ -154,8 +158,12 @@ fn figure(curves: Curves<'_>) -> Block {
         Some(rounds) => format!(", at most {rounds} rounds"),
         None => String::new(),
     };
+    let start = match curves.token.start {
+        TokenStart::Measured => "",
+        TokenStart::Empty => ", empty token",
+    };
     let title = format!(
-        "{}, {} VMs, {} flows per VM, {} placement, {}{rounds}; {axis}",
+        "{}, {} VMs, {} flows per VM, {} placement, {}{rounds}{start}; {axis}",
         of.topology,
         of.vms,
         of.flows_per_vm,

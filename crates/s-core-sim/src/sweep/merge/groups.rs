@@ -23,9 +23,9 @@ pub(super) fn put_references(runs: &mut [MergedRun]) {
 /// What a run has reached, if it is a reference's and came to its end.
 fn reference(run: &MergedRun) -> Option<ReferenceCost> {
     match run.report.run.method {
-        Method::Strategy(name) if name.is_reference() && run.report.complete => {
+        Method::Strategy(strategy) if strategy.name.is_reference() && run.report.complete => {
             Some(ReferenceCost {
-                name,
+                name: strategy.name,
                 cost: run.report.final_cost,
                 seconds: run.report.seconds,
             })

@@ -15,6 +15,7 @@ pub use write::{MERGED_FILE, MERGED_GROUPS_FILE};
 
 use super::{RunReport, Sweep, SweepError};
 use crate::StrategyName;
+use crate::probe::probe;
 
 /// Every run that was found, each once, in the order of its parameters, the seed last.
 #[derive(Clone, Debug, PartialEq)]
@@ -113,12 +114,17 @@ impl Merged {
         write::write(self, dir.as_ref())
     }
 
-    /// Looks whether [`write`](Self::write) would refuse the directory; writes nothing.
+    /// Looks whether [`write`](Self::write) would refuse the directory; leaves nothing behind.
     ///
     /// # Errors
     ///
     /// As [`write`](Self::write).
     pub fn check_target(dir: impl AsRef<Path>) -> Result<(), SweepError> {
-        super::directory::check_target(dir.as_ref(), MERGED_FILE)
+        let dir = dir.as_ref();
+        super::directory::check_target(dir, MERGED_FILE)?;
+        probe(dir).map_err(|source| SweepError::Write {
+            path: dir.to_owned(),
+            source,
+        })
     }
 }

@@ -40,9 +40,12 @@ pub(super) fn read<P: AsRef<Path>>(
 
 /// In the order of their names, so that which of two equal runs is named does not depend on the file system.
 fn sub_directories(path: &Path) -> Result<Vec<PathBuf>, SweepError> {
-    let failed = |source| SweepError::Read {
-        path: path.to_owned(),
-        source,
+    let failed = |source: std::io::Error| match source.kind() {
+        std::io::ErrorKind::NotADirectory => SweepError::NotADirectory(path.to_owned()),
+        _ => SweepError::Read {
+            path: path.to_owned(),
+            source,
+        },
     };
     let mut paths = Vec::new();
     for entry in fs::read_dir(path).map_err(failed)? {
