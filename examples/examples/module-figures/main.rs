@@ -18,8 +18,7 @@ use clap::Parser;
 use s_core_examples::cli::print;
 use s_core_examples::watch::Interrupt;
 use s_core_examples::{Failure, run};
-use s_core_sim::report::WriteReportError;
-use s_core_sim::result::REPORT_FILE;
+use s_core_sim::report::{Document, REPORT_FILE};
 
 use progress::Progress;
 
@@ -104,6 +103,8 @@ fn main() -> ExitCode {
 
 fn measure_all(args: &Args) -> Result<(), Failure> {
     let sizes = if args.quick { QUICK } else { FULL };
+    // Before minutes of work: something else than a report is not replaced.
+    Document::check_target(&args.out)?;
     let progress = Progress::new(Interrupt::catch()?);
     // First, while no other thread allocates.
     let flow_tables = flow_table::measure(sizes.most_flows, sizes.repeats, &progress)?;
@@ -115,15 +116,7 @@ fn measure_all(args: &Args) -> Result<(), Failure> {
         quick: args.quick,
     };
     drop(progress);
-    found
-        .document()
-        .write(&args.out)
-        .map_err(|error| match error {
-            WriteReportError::Foreign(_) | WriteReportError::NotADirectory(_) => {
-                Failure::usage(error)
-            }
-            error => error.into(),
-        })?;
+    found.document().write(&args.out)?;
     let report = args.out.join(REPORT_FILE);
     print(&format!("{}report: {}\n", found.text(), report.display()))
 }

@@ -14,6 +14,15 @@ const STAGE: &str = ".report-";
 const HEAD: u64 = 256;
 
 impl Document {
+    /// Looks whether a report may be written into a directory; writes nothing. Ask before a long run.
+    ///
+    /// # Errors
+    ///
+    /// [`WriteReportError`] if the path is a file, or there is a `report.html` or a `figures` that is not of a report.
+    pub fn check_target(dir: impl AsRef<Path>) -> Result<(), WriteReportError> {
+        refuse_foreign(dir.as_ref())
+    }
+
     /// Writes [`REPORT_FILE`] and, as SVG and CSV in [`FIGURES_DIR`], its figures into a directory, in place of the report
     /// that was there.
     ///

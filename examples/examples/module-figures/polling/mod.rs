@@ -147,7 +147,7 @@ fn summary(interval: Duration, seen: &[Seen]) -> Option<Polled> {
     let thread: Vec<_> = (seen.windows(2))
         .map(|pair| pair[1].thread.saturating_sub(pair[0].thread).as_secs_f64())
         .collect();
-    // The last one had only begun when it was written down.
+    // Of the last one only the beginning counts.
     let complete = &seen[..thread.len()];
     let later = complete.get(1..)?;
     Some(Polled {
