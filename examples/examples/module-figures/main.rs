@@ -70,8 +70,9 @@ const FULL: Sizes = Sizes {
         polls: 8,
     },
     decision: decision::Plan {
-        peers: &[(10, 12), (100, 8), (1_000, 4)],
+        peers: &[(10, 6), (100, 6), (1_000, 4)],
         servers: 20,
+        window: Duration::from_secs(2),
         hubs: 8,
     },
     most_vms: 1_000_000,
@@ -91,6 +92,7 @@ const QUICK: Sizes = Sizes {
     decision: decision::Plan {
         peers: &[(10, 3), (40, 3)],
         servers: 4,
+        window: Duration::from_millis(500),
         hubs: 2,
     },
     most_vms: 1_000,

@@ -61,18 +61,36 @@ impl Spread {
 
 /// Seconds as people read them: `1.23 s`, `45.6 ms`, `789 µs`, `12 ns`.
 pub(crate) fn seconds(value: f64) -> String {
-    let (scaled, unit) = match value {
-        v if v >= 1.0 => (v, "s"),
-        v if v >= 1e-3 => (v * 1e3, "ms"),
-        v if v >= 1e-6 => (v * 1e6, "µs"),
-        v => (v * 1e9, "ns"),
-    };
-    let decimals = match scaled {
+    let (scale, unit) = unit(value);
+    format!("{}\u{a0}{unit}", scaled(value * scale))
+}
+
+/// A spread of seconds in the median's unit: `1.23 ms (0.95 to 12.0)`.
+pub(crate) fn spread_of_seconds(of: Spread) -> String {
+    let (scale, unit) = unit(of.median);
+    let [least, median, greatest] =
+        [of.least, of.median, of.greatest].map(|value| scaled(value * scale));
+    format!("{median}\u{a0}{unit} ({least} to {greatest})")
+}
+
+/// What to multiply with, and the unit then.
+fn unit(seconds: f64) -> (f64, &'static str) {
+    match seconds {
+        v if v >= 1.0 => (1.0, "s"),
+        v if v >= 1e-3 => (1e3, "ms"),
+        v if v >= 1e-6 => (1e6, "µs"),
+        _ => (1e9, "ns"),
+    }
+}
+
+/// Three digits, or all before the point.
+fn scaled(value: f64) -> String {
+    let decimals = match value {
         v if v >= 99.95 => 0,
         v if v >= 9.995 => 1,
         _ => 2,
     };
-    format!("{scaled:.decimals$}\u{a0}{unit}")
+    format!("{value:.decimals$}")
 }
 
 #[cfg(test)]
@@ -108,5 +126,15 @@ mod tests {
         ] {
             assert_eq!(seconds(value).replace('\u{a0}', " "), wanted);
         }
+    }
+
+    #[test]
+    fn a_spread_has_one_unit() {
+        let check = |values: [f64; 3], wanted: &str| {
+            let spread = Spread::of(values).expect("three");
+            assert_eq!(spread_of_seconds(spread).replace('\u{a0}', " "), wanted);
+        };
+        check([0.002, 0.0009, 1.5], "2.00 ms (0.90 to 1500)");
+        check([1e-6, 2e-6, 3e-6], "2.00 µs (1.00 to 3.00)");
     }
 }

@@ -7,10 +7,11 @@ mod bare;
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use s_core_agent::Event;
 use s_core_agent::embedded::{Embedded, EmbeddedConfig, Scenario, ScenarioServer, ScenarioVm};
+use s_core_agent::{Event, Observer};
 use s_core_examples::Failure;
 use s_core_model::{Capacity, MigrationCost, Rate, ServerId, VmId};
 use s_core_proto::{Report, WhyStayed};
@@ -31,6 +32,8 @@ pub(crate) struct Plan {
     /// Numbers of peers and of rounds of the token.
     pub(crate) peers: &'static [(u16, u32)],
     pub(crate) servers: u16,
+    /// How far back rates look; a round of the token takes at least as long.
+    pub(crate) window: Duration,
     /// How many VMs have that many peers, each on another server.
     pub(crate) hubs: u16,
 }
@@ -52,10 +55,10 @@ pub(crate) fn measure(plan: Plan, progress: &Progress) -> Result<Vec<Decided>, F
     let one = |&(peers, rounds): &(u16, u32)| {
         progress.step(&format!("decisions with {peers} peers"))?;
         let scenario = scenario(plan, peers)?;
-        let hubs: Vec<_> = (0..plan.hubs).map(hub).collect();
-        let times = decisions(&scenario, &hubs, rounds, progress)?;
-        let first = times.values().filter_map(|of| of.first().copied());
-        let later = times.values().flat_map(|of| of.iter().skip(1).copied());
+        let times = decisions(&scenario, plan.window, rounds, progress)?;
+        let hubs = || (0..plan.hubs).filter_map(|number| times.get(&hub(number)));
+        let first = hubs().filter_map(|of| of.first().copied());
+        let later = hubs().flat_map(|of| of.iter().skip(1).copied());
         let none = || Failure::failed(format!("no VM with {peers} peers has decided"));
         Ok(Decided {
             peers,
@@ -70,20 +73,28 @@ pub(crate) fn measure(plan: Plan, progress: &Progress) -> Result<Vec<Decided>, F
 /// Runs agents for so many rounds; seconds of each hub's decisions, in their order.
 fn decisions(
     scenario: &Scenario,
-    hubs: &[VmId],
+    window: Duration,
     rounds: u32,
     progress: &Progress,
 ) -> Result<BTreeMap<VmId, Vec<f64>>, Failure> {
     let state = tempfile::tempdir()?;
+    let times: Arc<Mutex<Times>> = Arc::default();
+    let noted = Arc::clone(&times);
     let config = EmbeddedConfig {
         policy: PolicyKind::RoundRobin,
         migration_cost: PROHIBITIVE,
+        window,
+        observer: Some(Observer::new(move |_, event| {
+            let now = Instant::now();
+            if let Event::Node(report) = event {
+                let mut times = noted.lock().unwrap_or_else(PoisonError::into_inner);
+                times.note(now, report);
+            }
+        })),
         ..EmbeddedConfig::new(state.path())
     };
     let embedded = Embedded::start(scenario, config)?;
     embedded.mint()?;
-    let mut times: BTreeMap<VmId, Vec<f64>> = BTreeMap::new();
-    let mut held = None;
     let mut ended = 0;
     while ended < rounds {
         progress.step(&format!("decisions of {} VMs", scenario.vms.len()))?;
@@ -92,27 +103,40 @@ fn decisions(
                 "no agent did anything for {SILENCE:?}"
             )));
         };
-        let now = Instant::now();
-        match event {
-            Event::Node(Report::Holding { vm, .. }) => held = Some((vm, now)),
-            Event::Node(Report::Stayed { vm, why }) => {
-                let began = held
-                    .take()
-                    .filter(|(holder, _)| *holder == vm && hubs.contains(&vm));
-                // The first visits may come before a window has passed.
-                if let (Some((_, began)), WhyStayed::NoGain { .. }) = (began, why) {
-                    let time = now.duration_since(began).as_secs_f64();
-                    times.entry(vm).or_default().push(time);
-                }
-            }
-            // It was made without them: not the decision that is measured.
-            Event::Node(Report::PeersNotFound { .. }) => held = None,
-            Event::Node(Report::RoundEnded { .. }) => ended += 1,
-            Event::Node(_) | _ => {}
-        }
+        ended += u32::from(matches!(event, Event::Node(Report::RoundEnded { .. })));
     }
     embedded.stop()?;
-    Ok(times)
+    let mut times = times.lock().unwrap_or_else(PoisonError::into_inner);
+    Ok(std::mem::take(&mut times.decisions))
+}
+
+/// When VMs held the token and decided.
+#[derive(Debug, Default)]
+struct Times {
+    held: Option<(VmId, Instant)>,
+    /// Seconds of each VM's decisions.
+    decisions: BTreeMap<VmId, Vec<f64>>,
+}
+
+impl Times {
+    fn note(&mut self, now: Instant, report: &Report) {
+        match report {
+            Report::Holding { vm, .. } => self.held = Some((*vm, now)),
+            // It was made without some of the peers: not the decision that is measured.
+            Report::PeersNotFound { .. } => self.held = None,
+            // Other reasons to stay need no peers.
+            Report::Stayed {
+                vm,
+                why: WhyStayed::NoGain { .. },
+            } => {
+                if let Some((_, began)) = self.held.take().filter(|(holder, _)| holder == vm) {
+                    let time = now.duration_since(began).as_secs_f64();
+                    self.decisions.entry(*vm).or_default().push(time);
+                }
+            }
+            _ => {}
+        }
+    }
 }
 
 /// Hubs on the first servers, one each; their peers evenly on all.
@@ -166,6 +190,8 @@ pub(crate) fn peer(number: u16) -> VmId {
 
 #[cfg(test)]
 mod tests {
+    use s_core_token::Mark;
+
     use super::*;
 
     #[test]
@@ -173,6 +199,7 @@ mod tests {
         let plan = Plan {
             peers: &[],
             servers: 5,
+            window: Duration::from_secs(1),
             hubs: 3,
         };
         let scenario = scenario(plan, 11).unwrap();
@@ -191,5 +218,38 @@ mod tests {
             assert_eq!(home(hub(number)), Some(server(number).id));
         }
         assert_eq!(home(peer(10)), Some(server(0).id));
+    }
+
+    #[test]
+    fn a_decision_lasts_from_holding_to_staying() {
+        let start = Instant::now();
+        let at = |ms| start + Duration::from_millis(ms);
+        let [one, two] = [VmId::new(1), VmId::new(2)];
+        let holding = |vm| Report::Holding {
+            vm,
+            mark: Mark::default(),
+        };
+        let stayed = |vm, why| Report::Stayed { vm, why };
+        let no_gain = || WhyStayed::NoGain {
+            best: None,
+            threshold: 0.0,
+        };
+        let mut times = Times::default();
+        for (ms, report) in [
+            (0, holding(one)),
+            (3, stayed(one, no_gain())),
+            (10, holding(one)),
+            (11, stayed(one, WhyStayed::NotMeasured)),
+            (20, holding(one)),
+            (21, Report::PeersNotFound { vm: one, count: 1 }),
+            (22, stayed(one, no_gain())),
+            (30, holding(two)),
+            (31, stayed(one, no_gain())),
+            (40, holding(one)),
+            (49, stayed(one, no_gain())),
+        ] {
+            times.note(at(ms), &report);
+        }
+        assert_eq!(times.decisions, BTreeMap::from([(one, vec![0.003, 0.009])]));
     }
 }

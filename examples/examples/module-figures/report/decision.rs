@@ -4,7 +4,7 @@ use s_core_sim::report::{Axis, Block, Cell, Table};
 
 use super::{figure, line};
 use crate::decision::Decided;
-use crate::measure::{Spread, seconds};
+use crate::measure::{Spread, seconds, spread_of_seconds};
 use crate::thesis;
 
 pub(super) fn blocks(found: &[Decided]) -> Vec<Block> {
@@ -75,11 +75,5 @@ fn table(found: &[Decided]) -> Table {
 }
 
 fn spread(of: Spread) -> Cell {
-    let text = format!(
-        "{} ({} to {})",
-        seconds(of.median),
-        seconds(of.least),
-        seconds(of.greatest)
-    );
-    Cell::Number(of.median, text)
+    Cell::Number(of.median, spread_of_seconds(of))
 }

@@ -20,6 +20,10 @@ pub(super) fn blocks(found: &FlowTables) -> Vec<Block> {
             "Memory of the table and CPU time for all flows together: the median.".into(),
             table(found),
         ),
+        Block::Paragraph(
+            "For a server with 16 VMs the thesis expects 155 and 117 bytes a flow, which is less than the 400 to 1,600 that it measured."
+                .into(),
+        ),
         Block::Table(
             "Memory of the table of a server with 16 VMs.".into(),
             server_table(found),

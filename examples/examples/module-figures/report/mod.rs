@@ -11,7 +11,7 @@ use s_core_sim::report::{Axis, Chart, Course, Document, Figure, Line, LineChart,
 
 use crate::decision::Decided;
 use crate::flow_table::FlowTables;
-use crate::measure::seconds;
+use crate::measure::{seconds, spread_of_seconds};
 use crate::polling::Polling;
 use crate::wire::Wire;
 
@@ -80,13 +80,8 @@ impl Found {
             }));
         }
         lines.extend(self.decisions.iter().map(|decided| {
-            let (peers, later) = (decided.peers, decided.later);
-            format!(
-                "a decision with {peers} peers: {} ({} to {})",
-                seconds(later.median),
-                seconds(later.least),
-                seconds(later.greatest)
-            )
+            let later = spread_of_seconds(decided.later);
+            format!("a decision with {} peers: {later}", decided.peers)
         }));
         for counted in self.wire.counted.iter().flatten() {
             lines.push(format!(

@@ -3,7 +3,7 @@
 use s_core_sim::report::{Axis, Block, Cell, Line, Table, number};
 
 use super::{figure, line};
-use crate::measure::{Spread, seconds};
+use crate::measure::{Spread, seconds, spread_of_seconds};
 use crate::polling::{Polled, Polling};
 use crate::thesis;
 
@@ -100,7 +100,7 @@ fn table(by_flows: &[Polled]) -> Table {
     let columns = [
         "flows",
         "agent, CPU",
-        "flows per CPU second",
+        "flows per CPU\u{a0}s",
         "first poll",
         "ovs-vswitchd, CPU",
         "answer after",
@@ -149,13 +149,7 @@ fn intervals_table(by_flows: &[Polled], by_interval: &[Polled]) -> Table {
 }
 
 fn spread(of: Spread) -> Cell {
-    let text = format!(
-        "{} ({} to {})",
-        seconds(of.median),
-        seconds(of.least),
-        seconds(of.greatest)
-    );
-    Cell::Number(of.median, text)
+    Cell::Number(of.median, spread_of_seconds(of))
 }
 
 #[cfg(test)]

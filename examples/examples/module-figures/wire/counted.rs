@@ -123,6 +123,8 @@ fn rounds(scenario: &Scenario) -> Result<(Counters, Duration), Failure> {
     let config = EmbeddedConfig {
         policy: PolicyKind::RoundRobin,
         migration_cost: MigrationCost::Absolute(1e18),
+        // A round takes at least as long.
+        window: Duration::from_millis(500),
         ..EmbeddedConfig::new(state.path())
     };
     let embedded = Embedded::start(scenario, config)?;
