@@ -61,7 +61,7 @@ struct Sizes {
 /// As in the thesis.
 const FULL: Sizes = Sizes {
     most_flows: 1_000_000,
-    repeats: 5,
+    repeats: 3,
     polling: polling::Plan {
         flows: &[100, 1_000, 10_000, 100_000],
         interval: Duration::from_secs(1),

@@ -129,7 +129,7 @@ mod tests {
 
     #[test]
     fn addresses_are_different_and_none_is_the_network() {
-        let check = |place, wanted: [u8; 4]| assert_eq!(nth(RECEIVERS, place), wanted.into());
+        let check = |place, wanted: [u8; 4]| assert_eq!(nth(RECEIVERS, place).octets(), wanted);
         check(0, [10, 79, 0, 1]);
         check(249, [10, 79, 0, 250]);
         check(250, [10, 79, 1, 1]);
