@@ -85,13 +85,13 @@ mod tests {
             let wanted = 36 + 32 + 5 + 54 + 5 * vms as usize;
             assert_eq!(frames.token(vms).unwrap(), wanted);
         }
-        // Fields: query 13, VM 9, directed 6; query, VM, server 9; mark 25, verdict 6.
+        // Fields: query 13, VM 9, directed 6; query, location 13; mark 25, verdict 6.
         let others = [
             frames.location_request,
             frames.location_response,
             frames.acknowledgement,
         ];
-        assert_eq!(others, [68 + 28, 68 + 31, 68 + 31]);
+        assert_eq!(others, [68 + 28, 68 + 26, 68 + 31]);
     }
 
     #[test]
@@ -107,6 +107,6 @@ mod tests {
         };
         check(0, 0, 0, 0);
         check(3, 0, 0, 3 * (1_000 + 2 * 99));
-        check(1, 10, 9, 1_198 + 10 * 96 + 9 * 99);
+        check(1, 10, 9, 1_198 + 10 * 96 + 9 * 94);
     }
 }
