@@ -30,6 +30,8 @@ use traffic::Traffic;
 
 /// The agent's address; nobody else is in its data centre.
 const SERVER: Ipv4Addr = Ipv4Addr::new(127, 79, 7, 1);
+/// How often the switch is filled with one number of flows.
+const ATTEMPTS: u32 = 3;
 /// How long the switch may take to answer.
 const DEADLINE: Duration = Duration::from_secs(30);
 /// How long a row of polls may take beyond its intervals.
@@ -88,10 +90,7 @@ pub(crate) fn measure(plan: Plan, progress: &Progress) -> Result<Polling, Failur
     let mut traffic = Traffic::new(&switch)?;
     let (mut by_flows, mut by_interval) = (Vec::new(), Vec::new());
     for flows in plan.flows {
-        progress.step(&format!("the switch gets {flows} flows"))?;
-        traffic.fill(&switch, *flows)?;
-        progress.step(&format!("the agent reads {flows} flows"))?;
-        by_flows.push(polls(&switch, plan.interval, plan.polls, progress)?);
+        by_flows.push(polls_of(&switch, &mut traffic, *flows, plan, progress)?);
         if *flows != plan.flows_of_others {
             continue;
         }
@@ -105,6 +104,31 @@ pub(crate) fn measure(plan: Plan, progress: &Progress) -> Result<Polling, Failur
         by_flows,
         by_interval,
     })
+}
+
+/// Fills the switch and has it read. A switch that is slow, because its machine is busy, lowers its limit and throws flows out:
+/// then it is done again, and where that is of no use the most flows count.
+fn polls_of(
+    switch: &Switch,
+    traffic: &mut Traffic,
+    flows: u32,
+    plan: Plan,
+    progress: &Progress,
+) -> Result<Polled, Failure> {
+    let mut best: Option<Polled> = None;
+    for _ in 0..ATTEMPTS {
+        progress.step(&format!("the switch gets {flows} flows"))?;
+        traffic.fill(switch, flows)?;
+        progress.step(&format!("the agent reads {flows} flows"))?;
+        let polled = polls(switch, plan.interval, plan.polls, progress)?;
+        if best.is_none_or(|best| best.flows < polled.flows) {
+            best = Some(polled);
+        }
+        if polled.flows >= flows as usize {
+            break;
+        }
+    }
+    best.ok_or_else(|| Failure::failed("the switch was not read"))
 }
 
 /// An agent reads the switch at this interval.
