@@ -34,6 +34,8 @@ pub(super) fn blocks(found: &Polling) -> Vec<Block> {
         ),
     ];
     if !by_interval.is_empty() {
+        let text = "The utilisation at each interval is computed from the CPU time of a poll, which hardly depends on the interval:";
+        blocks.push(Block::Paragraph(text.into()));
         let caption = "The same flows at several intervals: measured, and computed from the polls at the shortest interval.";
         blocks.push(Block::Table(
             caption.into(),
@@ -102,7 +104,7 @@ fn table(by_flows: &[Polled]) -> Table {
         "agent, CPU",
         "flows per CPU\u{a0}s",
         "first poll",
-        "ovs-vswitchd, CPU",
+        "switch, CPU",
         "answer after",
     ];
     let mut table = Table::new(columns);
