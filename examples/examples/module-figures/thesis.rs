@@ -10,7 +10,8 @@ pub(crate) const SERVER_BYTES: [f64; 2] = [24.75e3, 186.47e3];
 /// Fig. 5.7: seconds to add so many flows.
 ///
 /// The text gives five times for four numbers of flows: "100, 1000, 10,000 and 100,000 … 0s, 0s, 0.001s, 0.07s and 0.94s".
-/// They are read from the end; those of 0 s, which its clock could not tell, are left out.
+/// They are read from the end, for from the beginning a flow would have been added in 0.1 µs by Python; those of 0 s, which its
+/// clock could not tell, are left out.
 pub(crate) const ADD_SECONDS: [(f64, f64); 3] = [(1e3, 0.001), (1e4, 0.07), (1e5, 0.94)];
 
 /// Fig. 5.8: per cent of a CPU by the polling interval in seconds, with so many flows.
