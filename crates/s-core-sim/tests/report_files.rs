@@ -66,11 +66,14 @@ fn nothing_else_is_replaced() {
         let dir = tempfile::tempdir().unwrap();
         prepare(dir.path());
         let before = files(dir.path());
-        let found = document(&["a"]).write(dir.path()).unwrap_err().to_string();
-        assert_eq!(
-            found.replace(&dir.path().display().to_string(), "DIR"),
-            error
-        );
+        let looked = Document::check_target(dir.path());
+        for found in [looked, document(&["a"]).write(dir.path())] {
+            let found = found.unwrap_err().to_string();
+            assert_eq!(
+                found.replace(&dir.path().display().to_string(), "DIR"),
+                error
+            );
+        }
         assert_eq!(files(dir.path()), before);
     };
     check(

@@ -81,6 +81,8 @@ pub struct EmbeddedConfig {
     pub state_dir: PathBuf,
     /// Set from elsewhere, it has [`Embedded::start`] give up.
     pub cancel: Arc<AtomicBool>,
+    /// Is told every event when it happens, before [`Embedded::next_event`] tells it: for whoever takes the time.
+    pub observer: Option<Observer>,
 }
 
 impl EmbeddedConfig {
@@ -93,6 +95,7 @@ impl EmbeddedConfig {
             window: Duration::from_secs(1),
             state_dir: state_dir.into(),
             cancel: Arc::default(),
+            observer: None,
         }
     }
 }
@@ -322,8 +325,11 @@ fn agent_config(
         ..FlowSettings::default()
     };
     agent.inventory_interval = Duration::from_millis(250);
-    let told = told.clone();
+    let (told, observer) = (told.clone(), config.observer.clone());
     agent.observer = Some(Observer::new(move |server, event| {
+        if let Some(observer) = &observer {
+            observer.tell(server, event);
+        }
         // Nobody may be listening any more.
         let _ = told.send((server, event.clone()));
     }));
