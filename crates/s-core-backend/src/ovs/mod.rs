@@ -25,13 +25,19 @@
 //! that, and sum the differences between polls (`s_core_flow::CounterDeltas`).
 
 pub mod dump;
+pub mod netflow;
 pub mod ovsdb;
 pub mod unixctl;
 
+mod flow_limit;
+mod ip_pair_rule;
 mod json;
 mod mac_table;
+mod openflow;
 mod socket;
 mod source;
 
+pub use ip_pair_rule::IP_PAIR_COOKIE;
 pub use mac_table::{MacTable, attribute};
+pub use openflow::{BridgeName, InvalidBridgeName};
 pub use source::OvsFlowSource;

@@ -1,7 +1,8 @@
 //! The database of Open vSwitch: which interface is which VM's.
 //!
 //! `ovsdb-server` listens at `/run/openvswitch/db.sock` and speaks the OVSDB protocol (RFC 7047):
-//! JSON-RPC objects without framing. This client asks one question, [`Ovsdb::interfaces`].
+//! JSON-RPC objects without framing. This client asks one question, [`Ovsdb::interfaces`]; the
+//! [NetFlow source](super::netflow) also writes.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -10,8 +11,8 @@ use std::time::Duration;
 
 use s_core_flow::MacAddr;
 use serde::Deserialize;
-use serde_json::json;
 use serde_json::value::RawValue;
+use serde_json::{Value, json};
 
 use super::socket::Connection;
 use crate::{FlowSourceError, Uuid};
@@ -106,6 +107,25 @@ impl Ovsdb {
         })?;
         interfaces.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(interfaces)
+    }
+
+    /// Runs these operations, an array, as one transaction of `Open_vSwitch`, and tells the result of each.
+    pub(super) fn run(
+        &self,
+        operations: &Value,
+        deadline: Duration,
+    ) -> Result<Vec<Value>, FlowSourceError> {
+        let mut connection = Connection::open(&self.path, deadline, self.reply_limit)?;
+        let operations = operations.as_array().into_iter().flatten().cloned();
+        let params: Vec<Value> = std::iter::once("Open_vSwitch".into())
+            .chain(operations)
+            .collect();
+        let reply = transact(&mut connection, &Value::from(params).to_string())?;
+        let results = results(&reply, &connection)?;
+        let value = |result: &Json<'_>| {
+            read(result).ok_or_else(|| connection.malformed("a result is no JSON".to_owned()))
+        };
+        results.iter().map(value).collect()
     }
 }
 

@@ -72,6 +72,8 @@ impl Lab {
         };
         let host = this.add_namespace("host");
         let db = this.file("conf.db");
+        // NetFlow goes to the loopback address.
+        this.run("ip", &["-n", &host, "link", "set", "lo", "up"]);
         this.run("ovsdb-tool", &["create", &db, SCHEMA]);
         let remote = format!("--remote=punix:{}", this.file("db.sock"));
         this.daemon(&host, "ovsdb-server", &[&db, &remote]);
@@ -125,17 +127,22 @@ impl Lab {
         self.file("db.sock").into()
     }
 
-    /// Runs `ovs-vsctl` with these arguments, separated by spaces.
-    pub(crate) fn vsctl(&self, arguments: &str) {
+    /// Runs `ovs-vsctl` with these arguments, separated by spaces, and tells what it printed.
+    pub(crate) fn vsctl(&self, arguments: &str) -> String {
         let db = format!("--db=unix:{}", self.file("db.sock"));
         let mut all = vec![db.as_str(), "--timeout=20"];
         all.extend(arguments.split(' '));
-        self.run("ovs-vsctl", &all);
+        self.run("ovs-vsctl", &all)
     }
 
     /// Adds an OpenFlow rule to the bridge.
     pub(crate) fn add_rule(&self, rule: &str) {
         self.run("ovs-ofctl", &["add-flow", "br0", rule]);
+    }
+
+    /// The OpenFlow rules of the bridge, without their counters.
+    pub(crate) fn rules(&self) -> String {
+        self.run("ovs-ofctl", &["--no-stats", "dump-flows", "br0"])
     }
 
     /// Runs `work` in a thread that sees the network of VM `n`.
@@ -144,7 +151,23 @@ impl Lab {
         n: u8,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> JoinHandle<T> {
-        let namespace = format!("/run/netns/{}-vm{n}", self.prefix);
+        self.in_namespace(&format!("vm{n}"), work)
+    }
+
+    /// Runs `work` in a thread that sees the network of the switch.
+    pub(crate) fn in_host<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> JoinHandle<T> {
+        self.in_namespace("host", work)
+    }
+
+    fn in_namespace<T: Send + 'static>(
+        &self,
+        name: &str,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> JoinHandle<T> {
+        let namespace = format!("/run/netns/{}-{name}", self.prefix);
         thread::spawn(move || {
             let file = File::open(namespace).unwrap();
             move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network)).unwrap();
@@ -190,7 +213,7 @@ impl Lab {
         self.run("ip", &all);
     }
 
-    fn run(&self, program: &str, arguments: &[&str]) {
+    fn run(&self, program: &str, arguments: &[&str]) -> String {
         let mut command = Command::new(program);
         for variable in ["OVS_RUNDIR", "OVS_LOGDIR", "OVS_DBDIR", "OVS_SYSCONFDIR"] {
             command.env(variable, self.dir.path());
@@ -198,6 +221,7 @@ impl Lab {
         let output = command.args(arguments).output().unwrap();
         let errors = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{program} {arguments:?}: {errors}");
+        String::from_utf8(output.stdout).unwrap()
     }
 }
 
