@@ -108,3 +108,24 @@ fn the_table_names_interfaces_and_the_csv_is_one_report() {
     );
     assert_eq!(lines.next(), None);
 }
+
+#[test]
+fn what_is_set_on_the_switch_goes_again_also_after_a_signal() {
+    let Some(lab) = Lab::new("vm-traffic's settings", 2) else {
+        return;
+    };
+    let state = |lab: &Lab| lab.rules() + &lab.vsctl("--columns=targets list NetFlow");
+    let before = state(&lab);
+    for (option, mark) in [
+        ("--ip-pair-rule", "0x53434f5245000001"),
+        ("--netflow", "127.0.0.1"),
+    ] {
+        let watcher = Watcher::start(&lab, &[option, "br0", "--json", "--interval", "60"]);
+        let after = state(&lab);
+        assert!(after.contains(mark), "{option}: {after}");
+        let pid = rustix::process::Pid::from_child(&watcher.0);
+        rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+        assert_eq!(watcher.output(), "");
+        assert_eq!(state(&lab), before, "{option}");
+    }
+}
