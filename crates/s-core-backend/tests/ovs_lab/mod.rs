@@ -226,20 +226,23 @@ impl Lab {
 
     /// The bytes of all frames that VM `n` has sent and received, as its own kernel counted them.
     pub(crate) fn frames(&self, n: u8) -> u64 {
-        self.counters(n).0
+        let fields = self.device(n);
+        fields[0] + fields[8]
     }
 
-    /// The bytes and packets of all frames that VM `n` has sent and received, as its own kernel counted them.
-    pub(crate) fn counters(&self, n: u8) -> (u64, u64) {
+    /// The bytes and number of all frames that VM `n` has received, as its own kernel counted them.
+    pub(crate) fn received(&self, n: u8) -> (u64, u64) {
+        let fields = self.device(n);
+        (fields[0], fields[1])
+    }
+
+    /// The kernel's counters of VM `n`'s interface.
+    fn device(&self, n: u8) -> Vec<u64> {
         let read = || {
             let text = fs::read_to_string("/proc/thread-self/net/dev").unwrap();
             let line = text.lines().find_map(|l| l.trim().strip_prefix("eth0:"));
-            let fields: Vec<u64> = line
-                .unwrap()
-                .split_whitespace()
-                .map(|field| field.parse().unwrap())
-                .collect();
-            (fields[0] + fields[8], fields[1] + fields[9])
+            let fields = line.unwrap().split_whitespace();
+            fields.map(|field| field.parse().unwrap()).collect()
         };
         self.in_vm(n, read).join().unwrap()
     }
