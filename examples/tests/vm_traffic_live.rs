@@ -10,7 +10,7 @@ mod ovs_lab;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ovs_lab::traffic::{tcp_stream, udp_bursts, udp_ping_pong, within_one_per_cent};
 use ovs_lab::{IP_PAIR_RULE, Lab, address};
@@ -121,8 +121,11 @@ fn what_is_set_on_the_switch_goes_again_also_after_a_signal() {
         ("--netflow", "127.0.0.1"),
     ] {
         let watcher = Watcher::start(&lab, &[option, "br0", "--json", "--interval", "60"]);
-        let after = state(&lab);
-        assert!(after.contains(mark), "{option}: {after}");
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while !state(&lab).contains(mark) {
+            assert!(Instant::now() < deadline, "{option}: {}", state(&lab));
+            thread::sleep(Duration::from_millis(100));
+        }
         let pid = rustix::process::Pid::from_child(&watcher.0);
         rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
         assert_eq!(watcher.output(), "");

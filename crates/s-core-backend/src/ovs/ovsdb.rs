@@ -102,36 +102,36 @@ impl Ovsdb {
                 .map(read)
                 .collect::<Result<Vec<_>, _>>()
         });
-        let mut interfaces = interfaces.map_err(|missing| {
-            connection.malformed(format!("a row lacks {missing} in the form of RFC 7047"))
-        })?;
+        let mut interfaces = interfaces.map_err(|missing| unlike(&connection, missing))?;
         interfaces.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(interfaces)
     }
 
-    /// Runs these operations, an array, as one transaction of `Open_vSwitch`, and tells the result of each.
-    pub(super) fn run(
+    /// Runs these operations, an array, as one transaction of `Open_vSwitch`, and has `read` look at the result of each.
+    pub(super) fn run<T>(
         &self,
         operations: &Value,
         deadline: Duration,
-    ) -> Result<Vec<Value>, FlowSourceError> {
+        read: impl FnOnce(&[Json<'_>]) -> Result<T, Missing>,
+    ) -> Result<T, FlowSourceError> {
         let mut connection = Connection::open(&self.path, deadline, self.reply_limit)?;
         let operations = operations.as_array().into_iter().flatten().cloned();
         let params: Vec<Value> = std::iter::once("Open_vSwitch".into())
             .chain(operations)
             .collect();
         let reply = transact(&mut connection, &Value::from(params).to_string())?;
-        let results = results(&reply, &connection)?;
-        let value = |result: &Json<'_>| {
-            read(result).ok_or_else(|| connection.malformed("a result is no JSON".to_owned()))
-        };
-        results.iter().map(value).collect()
+        read(&results(&reply, &connection)?).map_err(|missing| unlike(&connection, missing))
     }
+}
+
+/// The error for rows that lack something.
+fn unlike(connection: &Connection, missing: Missing) -> FlowSourceError {
+    connection.malformed(format!("a row lacks {missing} in the form of RFC 7047"))
 }
 
 /// A piece of the server's text that is JSON. All is read in place and piece by piece: a tree of values would
 /// take a hundred times the memory of the text.
-type Json<'a> = &'a RawValue;
+pub(super) type Json<'a> = &'a RawValue;
 
 #[derive(Deserialize)]
 struct Message<'a> {
@@ -202,12 +202,12 @@ fn results<'a>(reply: &'a [u8], connection: &Connection) -> Result<Vec<Json<'a>>
 }
 
 /// Reads a piece of JSON as what it should be.
-fn read<'a, T: Deserialize<'a>>(json: Json<'a>) -> Option<T> {
+pub(super) fn read<'a, T: Deserialize<'a>>(json: Json<'a>) -> Option<T> {
     serde_json::from_str(json.get()).ok()
 }
 
 /// The name of what is missing or of another form.
-type Missing = &'static str;
+pub(super) type Missing = &'static str;
 
 /// A row of any of the three tables.
 #[derive(Deserialize)]
@@ -231,7 +231,7 @@ impl<'a> Row<'a> {
     }
 }
 
-fn rows<'a>(result: Json<'a>) -> Result<Vec<Json<'a>>, Missing> {
+pub(super) fn rows<'a>(result: Json<'a>) -> Result<Vec<Json<'a>>, Missing> {
     #[derive(Deserialize)]
     struct Table<'a> {
         #[serde(borrow)]
@@ -302,7 +302,7 @@ fn bridge_of_interfaces<'a>(
 }
 
 /// `["uuid", "…"]`.
-fn uuid(json: Json<'_>) -> Option<&str> {
+pub(super) fn uuid(json: Json<'_>) -> Option<&str> {
     let (tag, id): (&str, &str) = read(json)?;
     (tag == "uuid").then_some(id)
 }
@@ -316,7 +316,7 @@ fn set(json: Json<'_>) -> Vec<Json<'_>> {
 }
 
 /// `["map", [[key, value], …]]` of strings.
-fn map(json: Json<'_>) -> Option<Vec<(String, String)>> {
+pub(super) fn map(json: Json<'_>) -> Option<Vec<(String, String)>> {
     let (tag, pairs): (&str, Vec<(String, String)>) = read(json)?;
     (tag == "map").then_some(pairs)
 }

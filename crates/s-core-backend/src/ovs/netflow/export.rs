@@ -3,11 +3,12 @@
 use std::net::SocketAddrV4;
 use std::time::Duration;
 
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::FlowSourceError;
 use crate::ovs::openflow::BridgeName;
-use crate::ovs::ovsdb::Ovsdb;
+use crate::ovs::ovsdb::{Json, Missing, Ovsdb, map, read, rows, uuid};
 
 /// The key in `external_ids` that marks a record as this source's.
 const OWNER: &str = "s-core";
@@ -25,9 +26,31 @@ pub(super) struct Export {
 
 /// What stands in the database.
 enum Found {
-    Nothing,
-    /// A record of this source, perhaps of another process; `true` if it says what it should.
-    Own(Value, bool),
+    NoBridge,
+    NoRecord,
+    Foreign,
+    /// A record of this source, perhaps of another process; whether it says what it should.
+    Own {
+        id: String,
+        complete: bool,
+    },
+}
+
+/// A row of the table `Bridge`.
+#[derive(Deserialize)]
+struct BridgeRow<'a> {
+    #[serde(borrow)]
+    netflow: Json<'a>,
+}
+
+/// A row of the table `NetFlow`.
+#[derive(Deserialize)]
+struct RecordRow<'a> {
+    #[serde(rename = "_uuid", borrow)]
+    id: Json<'a>,
+    targets: Json<'a>,
+    active_timeout: Json<'a>,
+    external_ids: Json<'a>,
 }
 
 impl Export {
@@ -41,12 +64,20 @@ impl Export {
 
     /// Makes the bridge export here; tells whether it did not before.
     pub(super) fn ensure(&self, deadline: Duration) -> Result<bool, FlowSourceError> {
-        let operation = match self.find(deadline)? {
-            Found::Own(_, true) => return Ok(false),
-            Found::Own(id, false) => json!([{
-                "op": "update", "table": "NetFlow", "where": [["_uuid", "==", id]], "row": self.row(),
+        let operations = match self.find(deadline)? {
+            Found::NoBridge => return Err(self.refused("there is no such bridge".to_owned())),
+            Found::Foreign => {
+                return Err(self.refused(format!(
+                    "it has a NetFlow record that is somebody else's; take it away with ovs-vsctl clear bridge {} netflow, \
+                     or read the datapath's flows instead",
+                    self.bridge
+                )));
+            }
+            Found::Own { complete: true, .. } => return Ok(false),
+            Found::Own { id, .. } => json!([{
+                "op": "update", "table": "NetFlow", "where": [["_uuid", "==", ["uuid", id]]], "row": self.row(),
             }]),
-            Found::Nothing => json!([
+            Found::NoRecord => json!([
                 // Somebody may have set one meanwhile.
                 { "op": "wait", "timeout": 0, "table": "Bridge", "where": self.this_bridge(),
                   "columns": ["netflow"], "until": "==", "rows": [{ "netflow": ["set", []] }] },
@@ -55,21 +86,20 @@ impl Export {
                   "row": { "netflow": ["named-uuid", "record"] } },
             ]),
         };
-        self.ovsdb.run(&operation, deadline)?;
-        Ok(true)
+        self.ovsdb.run(&operations, deadline, |_| Ok(true))
     }
 
     /// Takes this source's record from the bridge. The database forgets a record that no bridge has.
     pub(super) fn remove(&self, deadline: Duration) -> Result<(), FlowSourceError> {
-        let Found::Own(id, true) = self.find(deadline)? else {
+        let Found::Own { id, complete: true } = self.find(deadline)? else {
             return Ok(());
         };
-        let operation = json!([{
+        let operations = json!([{
             "op": "update", "table": "Bridge",
-            "where": [["name", "==", self.bridge.as_str()], ["netflow", "==", id]],
+            "where": [["name", "==", self.bridge.as_str()], ["netflow", "==", ["uuid", id]]],
             "row": { "netflow": ["set", []] },
         }]);
-        self.ovsdb.run(&operation, deadline).map(drop)
+        self.ovsdb.run(&operations, deadline, |_| Ok(()))
     }
 
     fn find(&self, deadline: Duration) -> Result<Found, FlowSourceError> {
@@ -78,31 +108,39 @@ impl Export {
             { "op": "select", "table": "Bridge", "where": self.this_bridge(), "columns": ["netflow"] },
             { "op": "select", "table": "NetFlow", "where": [], "columns": columns },
         ]);
-        let results = self.ovsdb.run(&select, deadline)?;
-        let rows = |n: usize| results.get(n).and_then(|result| result["rows"].as_array());
-        let Some(bridge) = rows(0).and_then(|rows| rows.first()) else {
-            return Err(self.refused("there is no such bridge".to_owned()));
+        self.ovsdb.run(&select, deadline, |results| {
+            let [bridges, records] = results else {
+                return Err("the results of two operations");
+            };
+            self.look(&rows(bridges)?, &rows(records)?)
+        })
+    }
+
+    fn look(&self, bridges: &[Json<'_>], records: &[Json<'_>]) -> Result<Found, Missing> {
+        let Some(bridge) = bridges.first() else {
+            return Ok(Found::NoBridge);
         };
-        let id = &bridge["netflow"];
-        if id[0] != "uuid" {
-            return Ok(Found::Nothing);
-        }
-        let record = rows(1).and_then(|rows| rows.iter().find(|row| row["_uuid"] == *id));
-        let owner = record.and_then(|record| record["external_ids"][1].as_array());
-        let own = owner.is_some_and(|ids| ids.iter().any(|pair| pair[0] == OWNER));
-        match record {
-            Some(record) if own => {
-                let wanted = self.row();
-                let same = |column: &str| record[column] == wanted[column];
-                let complete = same("targets") && same("active_timeout");
-                Ok(Found::Own(id.clone(), complete))
+        let bridge: BridgeRow<'_> = read(bridge).ok_or("netflow")?;
+        let Some(wanted) = uuid(bridge.netflow) else {
+            return Ok(Found::NoRecord);
+        };
+        for record in records {
+            let record: RecordRow<'_> = read(record).ok_or("columns")?;
+            if uuid(record.id).ok_or("_uuid")? != wanted {
+                continue;
             }
-            _ => Err(self.refused(format!(
-                "it has a NetFlow record that is somebody else's; take it away with ovs-vsctl clear bridge {} netflow, or \
-                 read the datapath's flows instead",
-                self.bridge
-            ))),
+            let ids = map(record.external_ids).ok_or("external_ids")?;
+            if !ids.iter().any(|(key, _)| key == OWNER) {
+                break;
+            }
+            let target: Option<String> = read(record.targets);
+            let timeout: Option<u64> = read(record.active_timeout);
+            return Ok(Found::Own {
+                id: wanted.to_owned(),
+                complete: target.as_ref() == Some(&self.target) && timeout == Some(ACTIVE_TIMEOUT),
+            });
         }
+        Ok(Found::Foreign)
     }
 
     fn row(&self) -> Value {
