@@ -72,7 +72,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "BRIDGE", conflicts_with = "dump")]
     ip_pair_rule: Option<BridgeName>,
 
-    /// Has this bridge export NetFlow meanwhile and reads that: exact, IPv4 only; needs --ovsdb
+    /// Has this bridge export NetFlow meanwhile and reads that: exact, IPv4 only; needs --ovsdb. Not beside an agent that
+    /// reads it too: each would have it exported to itself
     #[arg(long, value_name = "BRIDGE", requires = "ovsdb", conflicts_with_all = ["dump", "datapath", "ip_pair_rule"])]
     netflow: Option<BridgeName>,
 

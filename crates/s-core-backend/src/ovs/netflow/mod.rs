@@ -8,6 +8,9 @@
 //!
 //! To tell the connections apart, the switch then keeps a datapath flow for each: with many short ones it works harder
 //! than with the IP-pair rule ([`super`]), whose loss, a packet per pair and pause of 10 s, is small. IPv4 only.
+//!
+//! Only datagrams of this machine are read. Whoever may run programs in the control domain can forge them, as he can
+//! change the switch itself.
 
 mod export;
 mod ledger;
