@@ -99,7 +99,7 @@ struct Outcome {
 
 fn main() {
     println!(
-        "| source | mix | MB sent | bytes seen | packets sent | packets seen | counters in a poll | vswitchd CPU ms per poll | vswitchd CPU ms per MB sent |"
+        "| source | mix | MB true | bytes seen | packets true | packets seen | datapath flows | vswitchd CPU ms per poll | vswitchd CPU ms per MB |"
     );
     println!("|---|---|---|---|---|---|---|---|---|");
     for (mix, traffic) in MIXES {
