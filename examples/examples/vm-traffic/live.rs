@@ -31,7 +31,9 @@ const COUNTERS: usize = 1 << 20;
 pub(crate) fn run(source: &Live, form: Form) -> Result<(), Failure> {
     let (told, ends) = channel();
     // It fails only when the program ends anyway.
-    on_termination(move |_| drop(told.send(())))?;
+    on_termination(move |_| {
+        let _ = told.send(());
+    })?;
     let mut watch = Watch::start(source, ends)?;
     let mut reports = 0;
     let mut next = Instant::now();
