@@ -10,7 +10,7 @@ mod program;
 
 use std::process::{Child, Stdio};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ovs_lab::traffic::{tcp_stream, udp_bursts, udp_ping_pong, within_one_per_cent};
 use ovs_lab::{IP_PAIR_RULE, Lab, address};
@@ -106,4 +106,28 @@ fn the_table_names_interfaces_and_the_csv_is_one_report() {
         "{csv}"
     );
     assert_eq!(lines.next(), None);
+}
+
+#[test]
+fn what_is_set_on_the_switch_goes_again_also_after_a_signal() {
+    let Some(lab) = Lab::new("vm-traffic's settings", 2) else {
+        return;
+    };
+    let state = |lab: &Lab| lab.rules() + &lab.vsctl("--columns=targets list NetFlow");
+    let before = state(&lab);
+    for (option, mark) in [
+        ("--ip-pair-rule", "0x53434f5245000001"),
+        ("--netflow", "127.0.0.1"),
+    ] {
+        let watcher = Watcher::start(&lab, &[option, "br0", "--json", "--interval", "60"]);
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while !state(&lab).contains(mark) {
+            assert!(Instant::now() < deadline, "{option}: {}", state(&lab));
+            thread::sleep(Duration::from_millis(100));
+        }
+        let pid = rustix::process::Pid::from_child(&watcher.0);
+        rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+        assert_eq!(watcher.output(), "");
+        assert_eq!(state(&lab), before, "{option}");
+    }
 }

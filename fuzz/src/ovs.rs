@@ -1,4 +1,4 @@
-//! What Open vSwitch says: flow dumps, and answers on its two sockets.
+//! What Open vSwitch says: flow dumps, NetFlow, and answers on its two sockets.
 
 use std::io::{self, Read as _, Write as _};
 use std::net::Shutdown;
@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use s_core_backend::ovs::MacTable;
 use s_core_backend::ovs::dump::{flows, read_dump};
+use s_core_backend::ovs::netflow::Datagram;
 use s_core_backend::ovs::ovsdb::Ovsdb;
 use s_core_backend::ovs::unixctl::Unixctl;
 use tempfile::TempDir;
@@ -48,6 +49,18 @@ pub fn flow_dump(data: &[u8]) {
         line.is_some_and(|line| error.column <= line.len() + 1)
     };
     assert!(reading.errors.iter().all(names_its_line));
+}
+
+/// Reads a datagram of NetFlow version 5.
+pub fn netflow(data: &[u8]) {
+    let Ok(datagram) = bounded(data.len(), || Datagram::read(data)) else {
+        return;
+    };
+    let records = datagram.records().count();
+    assert!((1..=30).contains(&records));
+    assert_eq!(data.len(), 24 + records * 48, "nothing is left out");
+    let numbers = datagram.next().wrapping_sub(datagram.first());
+    assert_eq!(numbers as usize, records);
 }
 
 /// Reads an answer of a daemon's control socket.

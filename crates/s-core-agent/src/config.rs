@@ -249,7 +249,8 @@ pub enum Addressing {
 /// How traffic is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FlowSettings {
-    /// How often the switch is asked. Default 2 s; above half of `window` it is refused.
+    /// How often the switch is asked. Default 2 s; above half of `window` it is refused. Where an answer takes more than
+    /// half of it, the switch is left alone as long as it took, so polls never come one on another's heels.
     pub interval: Duration,
     /// How long the switch may take to answer. Default 5 s.
     pub deadline: Duration,

@@ -422,6 +422,7 @@ impl Driver {
             vms: self.node.hosted_vms().collect(),
             measured: self.flows.is_measured(),
             flows: self.flows.totals(),
+            switch: self.flows.switch(),
             migrating: self.migrating,
             open_migrations: open.map(|open| (open.vm, open.target)).collect(),
             reservations: self.node.reservation_count(),

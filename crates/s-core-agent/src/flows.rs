@@ -14,7 +14,7 @@ use s_core_model::{Rate, VmId};
 
 use crate::clock::{Clock, Throttle};
 use crate::config::FlowSettings;
-use crate::status::FlowTotals;
+use crate::status::{FlowTotals, SwitchStatus};
 
 /// Counters remembered per flow of the table: two directions, each in this poll and the one before.
 const COUNTERS: usize = 4;
@@ -38,6 +38,7 @@ struct Measured {
     /// Which VM each network interface is, where that is known otherwise than by flows.
     known: BTreeMap<MacAddr, VmId>,
     totals: FlowTotals,
+    switch: SwitchStatus,
     warnings: Throttle,
 }
 
@@ -53,6 +54,7 @@ impl Flows {
             polled: None,
             known: BTreeMap::new(),
             totals: FlowTotals::default(),
+            switch: SwitchStatus::default(),
             warnings: Throttle::new(WARNINGS),
         };
         Ok(Self {
@@ -125,31 +127,66 @@ impl Flows {
         self.lock().totals
     }
 
+    /// How the switch has answered, as of now.
+    pub(crate) fn switch(&self) -> SwitchStatus {
+        let measured = self.lock();
+        let age = |polled| self.clock.now().saturating_sub(polled);
+        SwitchStatus {
+            last_answer: measured.polled.map(age),
+            ..measured.switch
+        }
+    }
+
     /// Reads the switch until the other end of `stop` is dropped.
+    ///
+    /// One poll at a time: where one takes longer than the interval, the next comes later.
     pub(crate) fn run(self: Arc<Self>, mut source: Box<dyn FlowSource>, stop: &Receiver<()>) {
         let mut counters = self.counters();
-        let mut failing = false;
+        let mut said = Said::default();
         loop {
             let started = self.clock.now();
-            match self.poll(&mut *source, &mut counters) {
-                Ok(()) => {
-                    if failing {
-                        tracing::info!("the switch answers again");
-                    }
-                    failing = false;
-                }
-                Err(error) if !failing => {
-                    failing = true;
-                    tracing::error!(%error, "cannot read flows; VMs stay where they are until this works again");
-                }
-                Err(error) => tracing::debug!(%error, "cannot read flows"),
-            }
+            let polled = self.poll(&mut *source, &mut counters);
             let spent = self.clock.now().saturating_sub(started);
-            let pause = self.settings.interval.saturating_sub(spent);
+            self.account(&polled, spent, &mut said);
+            let pause = pause(self.settings.interval, spent);
             if stop.recv_timeout(pause) != Err(RecvTimeoutError::Timeout) {
                 return;
             }
         }
+    }
+
+    /// Counts a poll that took this long, and says what has changed.
+    fn account(&self, polled: &Result<(), FlowSourceError>, spent: Duration, said: &mut Said) {
+        let interval = self.settings.interval;
+        let slow = spent > interval;
+        let mut measured = self.lock();
+        let switch = &mut measured.switch;
+        switch.latest = spent;
+        switch.slow += u64::from(slow);
+        match polled {
+            Ok(()) => switch.answered += 1,
+            Err(_) => switch.failed += 1,
+        }
+        drop(measured);
+        match polled {
+            Ok(()) if said.failing => tracing::info!("the switch answers again"),
+            Ok(()) => {}
+            Err(error) if said.failing => tracing::debug!(%error, "cannot read flows"),
+            Err(error) => {
+                let outdated_after = self.outdated_after();
+                tracing::error!(%error, ?outdated_after, "cannot read flows; what was measured counts for so long, then VMs stay where they are until this works again");
+            }
+        }
+        said.failing = polled.is_err();
+        if slow && !said.slow && !said.failing {
+            tracing::warn!(
+                ?spent,
+                ?interval,
+                "the switch takes longer than flows.interval to tell its flows; it is asked less often, so that it has as much time for others; choose a longer interval, or see that it keeps fewer flows"
+            );
+        }
+        // Not to be said again and again where polls take about as long as the interval.
+        said.slow = slow || (said.slow && spent > interval / 2);
     }
 
     /// What [`poll`](Self::poll) remembers of the switch's counters.
@@ -222,6 +259,19 @@ impl Flows {
     }
 }
 
+/// What has been said of the switch and still holds.
+#[derive(Clone, Copy, Debug, Default)]
+struct Said {
+    failing: bool,
+    slow: bool,
+}
+
+/// How long to leave the switch alone after a poll: it tells its flows from its main thread, which is to be free
+/// for half of the time at least.
+fn pause(interval: Duration, spent: Duration) -> Duration {
+    interval.saturating_sub(spent).max(spent)
+}
+
 /// Bytes count only as far as the other side answers. Both ends of a pair come to the same rate.
 const fn answered((peer, rate): (Ipv4Addr, EachWay<f64>)) -> (Ipv4Addr, f64) {
     (peer, 2.0 * rate.sent.min(rate.received))
@@ -260,7 +310,120 @@ const fn table_config(settings: &FlowSettings, seed: u64) -> FlowTableConfig {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::sync::mpsc::sync_channel;
+
+    use tracing::span::{Attributes, Id, Record};
+    use tracing::{Level, Metadata, Subscriber};
+
     use super::*;
+
+    /// A switch that takes its time.
+    #[derive(Debug)]
+    struct Slow {
+        takes: Duration,
+        polls: Arc<AtomicU32>,
+    }
+
+    impl FlowSource for Slow {
+        fn poll(&mut self, _: Duration) -> Result<Poll, FlowSourceError> {
+            std::thread::sleep(self.takes);
+            self.polls.fetch_add(1, Ordering::Relaxed);
+            Ok(Poll::default())
+        }
+    }
+
+    #[test]
+    fn polls_that_take_longer_than_their_interval_do_not_pile_up() {
+        let settings = FlowSettings {
+            interval: Duration::from_millis(10),
+            ..FlowSettings::default()
+        };
+        let flows = Flows::new(settings, 7, Clock::start()).expect("the settings do");
+        let flows = Arc::new(flows);
+        let polls = Arc::<AtomicU32>::default();
+        let source = Slow {
+            takes: Duration::from_millis(50),
+            polls: Arc::clone(&polls),
+        };
+        let (stop, stopped) = sync_channel::<()>(0);
+        let thread = {
+            let flows = Arc::clone(&flows);
+            std::thread::spawn(move || flows.run(Box::new(source), &stopped))
+        };
+        std::thread::sleep(Duration::from_millis(550));
+        drop(stop);
+        thread.join().expect("it ends");
+        let switch = flows.switch();
+        // Half of the time at most: 5 polls, and one begun.
+        let polls = u64::from(polls.load(Ordering::Relaxed));
+        assert!((2..=6).contains(&polls), "{polls}");
+        assert_eq!((switch.answered, switch.slow), (polls, polls));
+        assert!(switch.latest >= Duration::from_millis(50));
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_once() {
+        let flows = Flows::new(FlowSettings::default(), 7, Clock::start());
+        let flows = flows.expect("the default settings do");
+        let error = || FlowSourceError::DeadlineExceeded {
+            what: "it".to_owned(),
+            after: Duration::ZERO,
+        };
+        let lines = Lines::default();
+        let [quick, middle, slow] = [1, 1500, 2500].map(Duration::from_millis);
+        let mut said = Said::default();
+        let mut check = |failed: bool, spent: Duration, total: u32| {
+            let polled = if failed { Err(error()) } else { Ok(()) };
+            tracing::subscriber::with_default(lines.clone(), || {
+                flows.account(&polled, spent, &mut said);
+            });
+            let lines = lines.0.load(Ordering::Relaxed);
+            assert_eq!(lines, total, "{failed} {spent:?}");
+        };
+        check(false, quick, 0);
+        check(false, slow, 1);
+        check(false, middle, 1);
+        check(false, slow, 1);
+        check(false, quick, 1);
+        check(false, slow, 2);
+        check(true, slow, 3);
+        check(true, slow, 3);
+        check(false, quick, 4);
+    }
+
+    /// Counts what is logged for people to read.
+    #[derive(Clone, Default)]
+    struct Lines(Arc<AtomicU32>);
+
+    impl Subscriber for Lines {
+        fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+            *metadata.level() <= Level::INFO
+        }
+        fn new_span(&self, _: &Attributes<'_>) -> Id {
+            Id::from_u64(1)
+        }
+        fn record(&self, _: &Id, _: &Record<'_>) {}
+        fn record_follows_from(&self, _: &Id, _: &Id) {}
+        fn event(&self, _: &tracing::Event<'_>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+        fn enter(&self, _: &Id) {}
+        fn exit(&self, _: &Id) {}
+    }
+
+    #[test]
+    fn polls_keep_their_distance() {
+        let check = |spent: u64, expected: u64| {
+            let [interval, spent, expected] = [2000, spent, expected].map(Duration::from_millis);
+            assert_eq!(pause(interval, spent), expected, "{spent:?}");
+        };
+        check(0, 2000);
+        check(3, 1997);
+        check(1000, 1000);
+        check(1500, 1500);
+        check(5000, 5000);
+    }
 
     #[test]
     fn a_pair_counts_as_far_as_both_sides_send() {

@@ -105,8 +105,8 @@ mod status;
 pub use agent::{Agent, AgentHandle};
 pub use config::{Addressing, AgentConfig, DEFAULT_PORT, FlowSettings, Mint, NetworkLimits};
 pub use config_file::{
-    BoundsSection, ConfigFile, ConfigFileError, FlowsSection, HypervisorKind, HypervisorSection,
-    KeysSection, LimitsSection, TimingSection, TokenSection, VmSection,
+    BoundsSection, ConfigFile, ConfigFileError, FlowSourceKind, FlowsSection, HypervisorKind,
+    HypervisorSection, KeysSection, LimitsSection, TimingSection, TokenSection, VmSection,
 };
 pub use error::AgentError;
 pub use event::{Event, Observer};
@@ -114,7 +114,7 @@ pub use key_file::{KeyFileError, lab_key, read_key_file};
 pub use mark_file::MarkFileError;
 pub use observe::{Observation, ObserveError, ObservedVm, observe};
 pub use signals::on_termination;
-pub use status::{AgentStatus, FlowTotals};
+pub use status::{AgentStatus, FlowTotals, SwitchStatus};
 
 /// Runs the README's example with the tests.
 #[cfg(doctest)]

@@ -1,6 +1,7 @@
 //! What an agent says about itself.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use s_core_model::{ServerId, VmId};
 use s_core_token::Mark;
@@ -23,6 +24,8 @@ pub struct AgentStatus {
     pub measured: bool,
     /// What became of the bytes that the switch has counted since the agent started.
     pub flows: FlowTotals,
+    /// How the switch has answered. While `measured` is false nothing is decided here.
+    pub switch: SwitchStatus,
     /// Whether a migration is in flight from here.
     pub migrating: bool,
     /// Migrations from here of unknown outcome: the VM and where it may be.
@@ -31,6 +34,22 @@ pub struct AgentStatus {
     pub reservations: usize,
     /// How many datagrams, frames and connections were refused, by reason.
     pub refused: BTreeMap<&'static str, u64>,
+}
+
+/// How the switch has answered since the agent started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct SwitchStatus {
+    /// How long ago it last did, when this was asked: rates are that old. `None` if it never has.
+    pub last_answer: Option<Duration>,
+    /// Polls that it answered.
+    pub answered: u64,
+    /// Polls that it did not answer, or not in time.
+    pub failed: u64,
+    /// Polls that took longer than [`FlowSettings::interval`](crate::FlowSettings::interval).
+    pub slow: u64,
+    /// How long the latest took.
+    pub latest: Duration,
 }
 
 /// Bytes that the switch counted, by what became of them. A byte that a later flow counts again is in none of them.

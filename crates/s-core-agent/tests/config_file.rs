@@ -67,6 +67,24 @@ fn load(text: &str) -> Result<(ConfigFile, s_core_agent::AgentConfig), String> {
 }
 
 #[test]
+fn the_flow_source_is_the_one_that_was_chosen() {
+    let check = |flows: &str, wanted: &str| {
+        let (file, _) = load(&with(&[("#flows", flows)])).unwrap();
+        let source = format!("{:?}", file.flow_source());
+        assert!(source.starts_with(wanted), "{source}");
+        assert_eq!(
+            source.contains("IpPairRule"),
+            flows.contains("ip_pair_rule = true")
+        );
+    };
+    check("", "OvsFlowSource");
+    check("ovsdb = \"db.sock\"\nbridge = \"br0\"", "OvsFlowSource");
+    check("bridge = \"br0\"\nip_pair_rule = true", "OvsFlowSource");
+    let netflow = "source = \"netflow\"\novsdb = \"db.sock\"\nbridge = \"br0\"";
+    check(netflow, "NetFlowSource");
+}
+
+#[test]
 fn what_is_wrong_is_said_where_it_is() {
     let check = |lines: &[(&str, &str)], wanted: &[&str]| {
         let error = load(&with(lines)).expect_err(wanted[0]);
@@ -78,6 +96,26 @@ fn what_is_wrong_is_said_where_it_is() {
     check(
         &[("#top", "colour = 1")],
         &["agent.toml:5:1:", "unknown field `colour`"],
+    );
+    check(
+        &[("#flows", "ip_pair_rule = true")],
+        &["flows.bridge: is missing"],
+    );
+    check(
+        &[("#flows", "ip_pair_rule = true\nbridge = \"../br0\"")],
+        &["agent.toml:12:10:", "no name of a bridge"],
+    );
+    let netflow = "source = \"netflow\"\novsdb = \"db.sock\"\n";
+    check(&[("#flows", netflow)], &["flows.bridge: is missing"]);
+    check(
+        &[("#flows", "source = \"netflow\"\nbridge = \"br0\"")],
+        &["flows.ovsdb: is missing"],
+    );
+    let both = format!("{netflow}bridge = \"br0\"\nip_pair_rule = true");
+    check(&[("#flows", &both)], &["flows.ip_pair_rule", "leave one"]);
+    check(
+        &[("#flows", "source = \"sflow\"")],
+        &["agent.toml:11:10:", "`datapath` or `netflow`"],
     );
     check(
         &[("#flows", "\nspeed = 1")],

@@ -54,7 +54,8 @@
 //!   in one of three [outcomes](MigrationOutcome). [`xl::Xl`] and [`emulated::EmulatedHypervisor`] implement it.
 //! - [`Gate`]: decides at the target of a migration whether a domain may arrive, where the hypervisor can ask.
 //! - [`FlowSource`]: a [`Poll`] of cumulative [counters](FlowCounter), and what could not be
-//!   [attributed](Unattributed); [`Poll::count`] tells what is new in it. [`ovs::OvsFlowSource`] and [`emulated::EmulatedFlowSource`] implement it.
+//!   [attributed](Unattributed); [`Poll::count`] tells what is new in it. [`ovs::OvsFlowSource`],
+//!   [`ovs::netflow::NetFlowSource`] and [`emulated::EmulatedFlowSource`] implement it.
 //! - [`emulated::DataCentre`]: servers, VMs and traffic in memory, with faults to inject and a clock to set.
 //!
 //! Both traits are object-safe, and their methods block until a deadline that the caller gives.
@@ -63,8 +64,8 @@
 //!
 //! It decides nothing, and it keeps no history: counters become rates in `s-core-flow`, and decisions are
 //! made in `s-core-proto`. A hypervisor knows no IP addresses; [`ovs::MacTable`] learns from flows which goes with
-//! which MAC address. There is no asynchronous interface, and nothing here starts, stops or configures VMs and
-//! switches. It runs on Unix systems; `xl` and Open vSwitch are asked on the host that they run on.
+//! which MAC address. There is no asynchronous interface, and nothing here starts, stops or configures VMs. Of a
+//! switch it sets what a flow source needs, where it is told to, and takes it away again: a rule of its own or a NetFlow record. It runs on Unix systems; `xl` and Open vSwitch are asked on the host that they run on.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod emulated;

@@ -5,7 +5,8 @@ use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
 use s_core_agent::{
-    Agent, AgentConfig, AgentHandle, ConfigFile, Mint, Observation, observe, on_termination,
+    Agent, AgentConfig, AgentHandle, ConfigFile, FlowSourceKind, Mint, Observation, observe,
+    on_termination,
 };
 use s_core_examples::Failure;
 use s_core_examples::cli::print;
@@ -86,7 +87,10 @@ fn mint_again(agent: &AgentHandle, mint: Mint, mark: Mark) -> Result<(), Failure
 }
 
 pub(crate) fn capture(path: &Path, out: &Path) -> Result<(), Failure> {
-    let (file, config) = load(path)?;
+    let (mut file, config) = load(path)?;
+    // An agent may run here, and what it has set on the switch stays as it is.
+    file.flows.source = FlowSourceKind::Datapath;
+    file.flows.ip_pair_rule = false;
     let seen = observe(&config, file.hypervisor()?, file.flow_source())?;
     let locations = config.node.model.levels();
     let here = locations

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Parser;
+use s_core_backend::ovs::BridgeName;
 use s_core_examples::Failure;
 
 const AFTER_HELP: &str = "\
@@ -17,9 +18,12 @@ Examples:
   ovs-appctl dpctl/dump-flows > flows.txt
   vm-traffic --dump flows.txt
   vm-traffic --socket /run/openvswitch --interval 10 --json
+  vm-traffic --socket /run/openvswitch --ip-pair-rule xenbr0
+  vm-traffic --socket /run/openvswitch --ovsdb /run/openvswitch/db.sock --netflow xenbr0
 
 An end of a pair is an IP address, or a MAC address where the switch keeps no more. With the NORMAL
-action alone it keeps only MAC addresses; this rule makes it keep pairs of IPv4 addresses:
+action alone it keeps only MAC addresses; --ip-pair-rule sets a rule that makes it keep pairs of IPv4
+addresses, and takes it away at the end. To set it for good:
   ovs-ofctl add-flow BRIDGE 'priority=10,ip,actions=move:NXM_OF_IP_SRC[]->NXM_NX_REG0[],move:NXM_OF_IP_DST[]->NXM_NX_REG1[],NORMAL'
 
 --json writes one object per report on a line of its own:
@@ -28,7 +32,8 @@ Bytes are whole Ethernet frames, both directions together; live, those of the re
 bytes_per_second is null for a dump without --seconds, since a dump does not tell its duration.
 unattributed is what the flows that the switch holds have counted since they were made; a reason
 recirculated is no loss: these packets are counted once more in a later flow.
-The first packet of a datapath flow is in no counter.";
+The first packet of a datapath flow is in no counter; --netflow has it, and costs the switch a flow
+per connection.";
 
 /// Who talks to whom on this host's Open vSwitch: VM pairs by bytes, live or from a saved dump.
 #[derive(Debug, Parser)]
@@ -62,6 +67,15 @@ pub(crate) struct Args {
     /// The database socket (/run/openvswitch/db.sock): names the VMs' interfaces in the table
     #[arg(long, value_name = "PATH", conflicts_with = "dump")]
     ovsdb: Option<PathBuf>,
+
+    /// Sets the IP-pair rule on this bridge meanwhile: pairs of IPv4 addresses in place of MAC addresses
+    #[arg(long, value_name = "BRIDGE", conflicts_with = "dump")]
+    ip_pair_rule: Option<BridgeName>,
+
+    /// Has this bridge export NetFlow meanwhile and reads that: exact, IPv4 only; needs --ovsdb. Not beside an agent that
+    /// reads it too: each would have it exported to itself
+    #[arg(long, value_name = "BRIDGE", requires = "ovsdb", conflicts_with_all = ["dump", "datapath", "ip_pair_rule"])]
+    netflow: Option<BridgeName>,
 
     /// Writes one JSON object per report
     #[arg(long, conflicts_with = "csv")]
@@ -102,6 +116,8 @@ pub(crate) struct Live {
     pub(crate) count: Option<u64>,
     pub(crate) datapath: Option<String>,
     pub(crate) ovsdb: Option<PathBuf>,
+    pub(crate) ip_pair_rule: Option<BridgeName>,
+    pub(crate) netflow: Option<BridgeName>,
 }
 
 impl Args {
@@ -128,6 +144,8 @@ impl Args {
                 },
                 datapath: self.datapath,
                 ovsdb: self.ovsdb,
+                ip_pair_rule: self.ip_pair_rule,
+                netflow: self.netflow,
             };
             return Ok((Source::Live(live), form));
         }

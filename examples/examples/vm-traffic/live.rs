@@ -1,11 +1,14 @@
 //! A running Open vSwitch.
 
 use std::collections::BTreeMap;
-use std::thread;
+use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
-use s_core_backend::ovs::OvsFlowSource;
+use s_core_agent::on_termination;
+use s_core_backend::ovs::dump::LineError;
+use s_core_backend::ovs::netflow::NetFlowSource;
 use s_core_backend::ovs::ovsdb::{Interface, Ovsdb};
+use s_core_backend::ovs::{MacTable, OvsFlowSource};
 use s_core_backend::{End, FlowSource, FlowSourceError, Poll};
 use s_core_examples::Failure;
 use s_core_flow::CounterDeltas;
@@ -23,14 +26,22 @@ const DEADLINE: Duration = Duration::from_secs(30);
 /// More flows than a switch holds: its own limit is 200,000.
 const COUNTERS: usize = 1 << 20;
 
-/// Polls the switch and writes a report per interval.
+/// Polls the switch and writes a report per interval, until SIGINT or SIGTERM: what was set on the switch is taken
+/// away at the end.
 pub(crate) fn run(source: &Live, form: Form) -> Result<(), Failure> {
-    let mut watch = Watch::start(source)?;
+    let (told, ends) = channel();
+    // It fails only when the program ends anyway.
+    on_termination(move |_| {
+        let _ = told.send(());
+    })?;
+    let mut watch = Watch::start(source, ends)?;
     let mut reports = 0;
     let mut next = Instant::now();
     while source.count.is_none_or(|count| reports < count) {
         next += source.interval;
-        watch.until(next)?;
+        if !watch.until(next)? {
+            break;
+        }
         let report = watch.report();
         report.write(form, &watch.names())?;
         reports += 1;
@@ -38,8 +49,69 @@ pub(crate) fn run(source: &Live, form: Form) -> Result<(), Failure> {
     Ok(())
 }
 
+/// What is read of the switch.
+enum Switch {
+    Datapath(Box<OvsFlowSource>),
+    NetFlow(NetFlowSource, MacTable),
+}
+
+impl Switch {
+    fn new(source: &Live, seed: u64) -> Self {
+        if let (Some(bridge), Some(ovsdb)) = (&source.netflow, &source.ovsdb) {
+            let netflow = NetFlowSource::new(&source.socket, ovsdb, bridge.clone(), seed);
+            return Self::NetFlow(netflow, MacTable::new(0, seed));
+        }
+        let mut switch = OvsFlowSource::new(&source.socket, seed);
+        if let Some(name) = &source.datapath {
+            switch = switch.with_datapath(name);
+        }
+        if let Some(path) = &source.ovsdb {
+            switch = switch.with_ovsdb(path);
+        }
+        if let Some(bridge) = &source.ip_pair_rule {
+            switch = switch.with_ip_pair_rule(bridge.clone());
+        }
+        Self::Datapath(Box::new(switch))
+    }
+
+    fn poll(&mut self) -> Result<Poll, FlowSourceError> {
+        match self {
+            Self::Datapath(switch) => switch.poll(DEADLINE),
+            Self::NetFlow(netflow, stations) => {
+                let poll = netflow.poll(DEADLINE)?;
+                stations.begin_poll();
+                for flow in &poll.counters {
+                    if let (Some(mac), End::Ipv4(address)) = (flow.src_mac, flow.src) {
+                        stations.attach(mac);
+                        stations.learn(mac, address);
+                    }
+                }
+                Ok(poll)
+            }
+        }
+    }
+
+    /// Which MAC address goes with which IPv4 address.
+    fn stations(&self) -> &MacTable {
+        match self {
+            Self::Datapath(switch) => switch.stations(),
+            Self::NetFlow(_, stations) => stations,
+        }
+    }
+
+    /// What of the latest poll was not understood.
+    fn line_errors(&self) -> &[LineError] {
+        match self {
+            Self::Datapath(switch) => switch.line_errors(),
+            Self::NetFlow(..) => &[],
+        }
+    }
+}
+
 struct Watch {
-    switch: OvsFlowSource,
+    switch: Switch,
+    /// Hears of the signal that ends the program.
+    ends: Receiver<()>,
     interfaces: Vec<Interface>,
     counters: CounterDeltas,
     /// What came between these ends, in this direction, since the last report.
@@ -53,22 +125,16 @@ struct Watch {
 
 impl Watch {
     /// Takes the baseline: what was counted before belongs to no interval.
-    fn start(source: &Live) -> Result<Self, Failure> {
+    fn start(source: &Live, ends: Receiver<()>) -> Result<Self, Failure> {
         let seed = random_seed();
-        let mut switch = OvsFlowSource::new(&source.socket, seed);
-        if let Some(name) = &source.datapath {
-            switch = switch.with_datapath(name);
-        }
         let interfaces = match &source.ovsdb {
             None => Vec::new(),
-            Some(path) => {
-                switch = switch.with_ovsdb(path);
-                Ovsdb::new(path).interfaces(DEADLINE).map_err(advise)?
-            }
+            Some(path) => Ovsdb::new(path).interfaces(DEADLINE).map_err(advise)?,
         };
         let now = Instant::now();
         let mut watch = Self {
-            switch,
+            switch: Switch::new(source, seed),
+            ends,
             interfaces,
             counters: CounterDeltas::new(COUNTERS, seed),
             bytes: BTreeMap::new(),
@@ -82,20 +148,22 @@ impl Watch {
         Ok(watch)
     }
 
-    /// Polls as often as needed, and at `end`.
-    fn until(&mut self, end: Instant) -> Result<(), Failure> {
+    /// Polls as often as needed, and at `end`; `false` if the program is to end before.
+    fn until(&mut self, end: Instant) -> Result<bool, Failure> {
         loop {
             let left = end.saturating_duration_since(Instant::now());
-            thread::sleep(left.min(POLL_AT_LEAST));
+            if self.ends.recv_timeout(left.min(POLL_AT_LEAST)).is_ok() {
+                return Ok(false);
+            }
             self.poll()?;
             if Instant::now() >= end {
-                return Ok(());
+                return Ok(true);
             }
         }
     }
 
     fn poll(&mut self) -> Result<(), Failure> {
-        self.latest = self.switch.poll(DEADLINE).map_err(advise)?;
+        self.latest = self.switch.poll().map_err(advise)?;
         self.polled = Instant::now();
         self.latest.count(&mut self.counters, |flow, delta| {
             if delta.bytes > 0 {

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use s_core_backend::ovs::OvsFlowSource;
+use s_core_backend::ovs::netflow::NetFlowSource;
 use s_core_backend::xl::{MigrationTransport, Xl, XlConfig};
 use s_core_backend::{FlowSource, Hypervisor};
 use s_core_flow::MacAddr;
@@ -13,7 +14,7 @@ use s_core_proto::wire::{Cluster, Key, Keyring};
 use s_core_proto::{Bounds, Config as NodeConfig, MigrationLimits, Timing};
 use s_core_topology::LocationTable;
 
-use super::{ConfigFile, ConfigFileError, HypervisorKind, read_text};
+use super::{ConfigFile, ConfigFileError, FlowSourceKind, HypervisorKind, read_text};
 use crate::agent::random_seed;
 use crate::config::{AgentConfig, FlowSettings, Mint};
 use crate::error::AgentError;
@@ -40,6 +41,7 @@ impl ConfigFile {
         config.cluster = Cluster(self.cluster);
         config.port = self.port;
         config.addressing = self.addressing;
+        self.check_flow_source()?;
         config.flows = self.flow_settings();
         config.identities = self.identities()?;
         config.mint = self.mint()?;
@@ -199,17 +201,47 @@ impl ConfigFile {
         Ok(Arc::new(xl))
     }
 
-    /// The switch; asks it nothing yet.
+    fn check_flow_source(&self) -> Result<(), ConfigFileError> {
+        let flows = &self.flows;
+        let netflow = flows.source == FlowSourceKind::Netflow;
+        let missing = if netflow && flows.ovsdb.is_none() {
+            (
+                "flows.ovsdb",
+                "is missing, and netflow is set up through it",
+            )
+        } else if netflow && flows.ip_pair_rule {
+            let why = "is of no use with source = \"netflow\"; leave one of the two out";
+            ("flows.ip_pair_rule", why)
+        } else if (netflow || flows.ip_pair_rule) && flows.bridge.is_none() {
+            let why = "is missing; name the bridge that the VMs are at, as xenbr0";
+            ("flows.bridge", why)
+        } else {
+            return Ok(());
+        };
+        Err(self.problem(missing.0, missing.1))
+    }
+
+    /// The switch; asks it nothing yet. What [`agent_config`](Self::agent_config) refuses is left out.
     pub fn flow_source(&self) -> Box<dyn FlowSource> {
         let flows = &self.flows;
+        let socket = self.resolve(&flows.socket);
+        let ovsdb = flows.ovsdb.as_ref().map(|path| self.resolve(path));
+        if flows.source == FlowSourceKind::Netflow
+            && let (Some(ovsdb), Some(bridge)) = (&ovsdb, &flows.bridge)
+        {
+            let netflow = NetFlowSource::new(socket, ovsdb, bridge.clone(), random_seed());
+            return Box::new(netflow);
+        }
         let addresses = self.vm.iter().map(|vm| (vm.mac, vm.address.addr()));
-        let mut switch = OvsFlowSource::new(self.resolve(&flows.socket), random_seed());
-        switch = switch.with_addresses(addresses);
+        let mut switch = OvsFlowSource::new(socket, random_seed()).with_addresses(addresses);
         if let Some(name) = &flows.datapath {
             switch = switch.with_datapath(name);
         }
-        if let Some(path) = &flows.ovsdb {
-            switch = switch.with_ovsdb(self.resolve(path));
+        if let Some(path) = ovsdb {
+            switch = switch.with_ovsdb(path);
+        }
+        if let Some(bridge) = flows.bridge.as_ref().filter(|_| flows.ip_pair_rule) {
+            switch = switch.with_ip_pair_rule(bridge.clone());
         }
         Box::new(switch)
     }

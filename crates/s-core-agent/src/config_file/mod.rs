@@ -8,6 +8,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use s_core_backend::ovs::BridgeName;
 use s_core_flow::MacAddr;
 use s_core_model::{LinkWeights, MigrationCost, ServerId, VmId};
 use s_core_proto::{PairShare, TargetChoice};
@@ -193,8 +194,18 @@ pub struct FlowsSection {
     /// The datapath, where the switch has several, e.g. `system@ovs-system`.
     pub datapath: Option<String>,
     /// The socket of `ovsdb-server`, e.g. `/run/openvswitch/db.sock`: with it VMs are told from routers by
-    /// `external_ids:attached-mac`. Needed only where the IP-pair rule is not set up.
+    /// `external_ids:attached-mac`. Needed by `netflow`, and where the IP-pair rule is not set up.
     pub ovsdb: Option<PathBuf>,
+    /// `datapath` or `netflow`: see [`FlowSourceKind`]. Default `datapath`.
+    #[serde(default)]
+    pub source: FlowSourceKind,
+    /// The bridge that the VMs are at, e.g. `xenbr0`: for `netflow` and `ip_pair_rule`.
+    #[serde(default, deserialize_with = "values::bridge")]
+    pub bridge: Option<BridgeName>,
+    /// Whether the agent sets the IP-pair rule on the bridge, keeps it there, and takes it away when it ends.
+    /// Default `false`.
+    #[serde(default)]
+    pub ip_pair_rule: bool,
     /// How often the switch is asked.
     #[serde(default, deserialize_with = "values::seconds")]
     pub interval: Option<Duration>,
@@ -229,6 +240,19 @@ pub struct LimitsSection {
     /// For how long a VM that was migrated here is not migrated again. Default 0.
     #[serde(deserialize_with = "values::seconds")]
     pub cool_down: Option<Duration>,
+}
+
+/// What is read of the switch.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FlowSourceKind {
+    /// The counters of its datapath flows ([`OvsFlowSource`](s_core_backend::ovs::OvsFlowSource)). With the IP-pair rule
+    /// they lack one packet per pair and pause of 10 s.
+    #[default]
+    Datapath,
+    /// What it exports as NetFlow ([`NetFlowSource`](s_core_backend::ovs::netflow::NetFlowSource)): exact, and more work
+    /// for the switch where VMs make many short connections.
+    Netflow,
 }
 
 /// `[hypervisor]`.

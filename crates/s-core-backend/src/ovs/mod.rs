@@ -3,18 +3,21 @@
 //! [`OvsFlowSource`] asks a running `ovs-vswitchd` for its datapath flows over the
 //! [`unixctl`] socket and reads the answer with the parser in [`dump`]. [`ovsdb`] tells which
 //! interface belongs to which VM, and a [`MacTable`] holds which address goes with which MAC.
+//! [`netflow::NetFlowSource`] reads what a bridge exports instead: exact, and dearer for the switch.
 //!
 //! # The IP-pair rule
 //!
-//! With the NORMAL action alone the switch keeps only MAC addresses for its flows. This rule,
-//! set once per bridge, makes it keep the exact pair of IPv4 addresses too, and no ports,
-//! so that the number of flows stays that of the talking pairs:
+//! With the NORMAL action alone the switch keeps only MAC addresses for its flows. This rule
+//! makes it keep the exact pair of IPv4 addresses too, and no ports, so that the number of flows stays that of the
+//! talking pairs:
 //!
 //! ```text
-//! ovs-ofctl add-flow BRIDGE 'priority=10,ip,actions=move:NXM_OF_IP_SRC[]->NXM_NX_REG0[],move:NXM_OF_IP_DST[]->NXM_NX_REG1[],NORMAL'
+//! cookie=0x53434f5245000001,priority=1,ip,actions=move:NXM_OF_IP_SRC[]->NXM_NX_REG0[],move:NXM_OF_IP_DST[]->NXM_NX_REG1[],NORMAL
 //! ```
 //!
-//! `ovs-ofctl --strict del-flows BRIDGE 'priority=10,ip'` takes it away again. IPv6 needs a
+//! [`OvsFlowSource::with_ip_pair_rule`] keeps it on a bridge whose rule of priority 0 is NORMAL alone; `ovs-ofctl del-flows
+//! BRIDGE cookie=0x53434f5245000001/-1` takes it away where a process was killed. On a bridge with other rules, set one
+//! that suits it by hand: all that counts is that both addresses are moved. IPv6 needs a
 //! rule of its own: `ipv6`, `NXM_NX_IPV6_SRC[]->NXM_NX_XXREG0[]` and
 //! `NXM_NX_IPV6_DST[]->NXM_NX_XXREG1[]`.
 //!
@@ -25,13 +28,19 @@
 //! that, and sum the differences between polls (`s_core_flow::CounterDeltas`).
 
 pub mod dump;
+pub mod netflow;
 pub mod ovsdb;
 pub mod unixctl;
 
+mod flow_limit;
+mod ip_pair_rule;
 mod json;
 mod mac_table;
+mod openflow;
 mod socket;
 mod source;
 
+pub use ip_pair_rule::IP_PAIR_COOKIE;
 pub use mac_table::{MacTable, attribute};
+pub use openflow::{BridgeName, InvalidBridgeName};
 pub use source::OvsFlowSource;

@@ -1,7 +1,8 @@
 //! The database of Open vSwitch: which interface is which VM's.
 //!
 //! `ovsdb-server` listens at `/run/openvswitch/db.sock` and speaks the OVSDB protocol (RFC 7047):
-//! JSON-RPC objects without framing. This client asks one question, [`Ovsdb::interfaces`].
+//! JSON-RPC objects without framing. This client asks one question, [`Ovsdb::interfaces`]; the
+//! [NetFlow source](super::netflow) also writes.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -10,8 +11,8 @@ use std::time::Duration;
 
 use s_core_flow::MacAddr;
 use serde::Deserialize;
-use serde_json::json;
 use serde_json::value::RawValue;
+use serde_json::{Value, json};
 
 use super::socket::Connection;
 use crate::{FlowSourceError, Uuid};
@@ -101,17 +102,36 @@ impl Ovsdb {
                 .map(read)
                 .collect::<Result<Vec<_>, _>>()
         });
-        let mut interfaces = interfaces.map_err(|missing| {
-            connection.malformed(format!("a row lacks {missing} in the form of RFC 7047"))
-        })?;
+        let mut interfaces = interfaces.map_err(|missing| unlike(&connection, missing))?;
         interfaces.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(interfaces)
     }
+
+    /// Runs these operations, an array, as one transaction of `Open_vSwitch`, and has `read` look at the result of each.
+    pub(super) fn run<T>(
+        &self,
+        operations: &Value,
+        deadline: Duration,
+        read: impl FnOnce(&[Json<'_>]) -> Result<T, Missing>,
+    ) -> Result<T, FlowSourceError> {
+        let mut connection = Connection::open(&self.path, deadline, self.reply_limit)?;
+        let operations = operations.as_array().into_iter().flatten().cloned();
+        let params: Vec<Value> = std::iter::once("Open_vSwitch".into())
+            .chain(operations)
+            .collect();
+        let reply = transact(&mut connection, &Value::from(params).to_string())?;
+        read(&results(&reply, &connection)?).map_err(|missing| unlike(&connection, missing))
+    }
+}
+
+/// The error for rows that lack something.
+fn unlike(connection: &Connection, missing: Missing) -> FlowSourceError {
+    connection.malformed(format!("a row lacks {missing} in the form of RFC 7047"))
 }
 
 /// A piece of the server's text that is JSON. All is read in place and piece by piece: a tree of values would
 /// take a hundred times the memory of the text.
-type Json<'a> = &'a RawValue;
+pub(super) type Json<'a> = &'a RawValue;
 
 #[derive(Deserialize)]
 struct Message<'a> {
@@ -182,12 +202,12 @@ fn results<'a>(reply: &'a [u8], connection: &Connection) -> Result<Vec<Json<'a>>
 }
 
 /// Reads a piece of JSON as what it should be.
-fn read<'a, T: Deserialize<'a>>(json: Json<'a>) -> Option<T> {
+pub(super) fn read<'a, T: Deserialize<'a>>(json: Json<'a>) -> Option<T> {
     serde_json::from_str(json.get()).ok()
 }
 
 /// The name of what is missing or of another form.
-type Missing = &'static str;
+pub(super) type Missing = &'static str;
 
 /// A row of any of the three tables.
 #[derive(Deserialize)]
@@ -211,7 +231,7 @@ impl<'a> Row<'a> {
     }
 }
 
-fn rows<'a>(result: Json<'a>) -> Result<Vec<Json<'a>>, Missing> {
+pub(super) fn rows<'a>(result: Json<'a>) -> Result<Vec<Json<'a>>, Missing> {
     #[derive(Deserialize)]
     struct Table<'a> {
         #[serde(borrow)]
@@ -282,7 +302,7 @@ fn bridge_of_interfaces<'a>(
 }
 
 /// `["uuid", "…"]`.
-fn uuid(json: Json<'_>) -> Option<&str> {
+pub(super) fn uuid(json: Json<'_>) -> Option<&str> {
     let (tag, id): (&str, &str) = read(json)?;
     (tag == "uuid").then_some(id)
 }
@@ -296,7 +316,7 @@ fn set(json: Json<'_>) -> Vec<Json<'_>> {
 }
 
 /// `["map", [[key, value], …]]` of strings.
-fn map(json: Json<'_>) -> Option<Vec<(String, String)>> {
+pub(super) fn map(json: Json<'_>) -> Option<Vec<(String, String)>> {
     let (tag, pairs): (&str, Vec<(String, String)>) = read(json)?;
     (tag == "map").then_some(pairs)
 }

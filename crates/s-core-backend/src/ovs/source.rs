@@ -7,6 +7,9 @@ use std::time::{Duration, Instant};
 use s_core_flow::MacAddr;
 
 use super::dump::{LineError, read_dump};
+use super::flow_limit::FlowLimit;
+use super::ip_pair_rule::IpPairRule;
+use super::openflow::BridgeName;
 use super::ovsdb::Ovsdb;
 use super::unixctl::Unixctl;
 use super::{MacTable, attribute};
@@ -18,6 +21,9 @@ const STATIONS: usize = 1 << 20;
 /// How many polls pass until the database is asked again which interfaces are VMs'.
 const POLLS_PER_ATTACHMENT: u32 = 15;
 
+/// How long anything beside the dump itself may take: the poll's time is when the dump was taken.
+const ASIDE: Duration = Duration::from_secs(1);
+
 /// The datapath flows of a running Open vSwitch, userspace or kernel.
 ///
 /// Each poll is a `dpctl/dump-flows` without `-m`: it is a third as long, and it prints
@@ -28,6 +34,8 @@ const POLLS_PER_ATTACHMENT: u32 = 15;
 /// The ends of its counters are [attributed](attribute): where the switch keeps only MAC addresses, they are IPv4
 /// addresses if those of both ends are known. They are learnt from flows; what is
 /// [configured](Self::with_addresses), and what the [database](Self::with_ovsdb) says, counts more.
+///
+/// Now and then the switch is asked how many flows it may keep; when it keeps nine tenths of that, a warning is logged.
 ///
 /// ```no_run
 /// use std::time::Duration;
@@ -47,6 +55,8 @@ pub struct OvsFlowSource {
     seed: u64,
     stations: MacTable,
     database: Option<Database>,
+    rule: Option<IpPairRule>,
+    limit: FlowLimit,
     errors: Vec<LineError>,
 }
 
@@ -62,6 +72,8 @@ impl OvsFlowSource {
             seed,
             stations: MacTable::new(STATIONS, seed),
             database: None,
+            rule: None,
+            limit: FlowLimit::default(),
             errors: Vec::new(),
         }
     }
@@ -76,8 +88,8 @@ impl OvsFlowSource {
 
     /// Asks the database whose socket is at `path` which interfaces are VMs', now and then ([`MacTable::attach`]).
     ///
-    /// The switch is read first, and the database gets what is left of the deadline. If it does not answer, polls
-    /// go on with what is known; a warning is logged once.
+    /// The switch is read first, and the database gets what is left of the deadline, at most a second. If it does
+    /// not answer, polls go on with what is known; a warning is logged once.
     #[must_use]
     pub fn with_ovsdb(mut self, path: impl Into<PathBuf>) -> Self {
         self.database = Some(Database {
@@ -85,6 +97,17 @@ impl OvsFlowSource {
             polls: 0,
             failing: false,
         });
+        self
+    }
+
+    /// Keeps the IP-pair rule ([`super`]) on this bridge: sets it in the first poll, puts it back when it is gone
+    /// (a switch that was started again and a bridge that was made again have no rules), and takes it away when the
+    /// source is dropped. It is known by its cookie, [`IP_PAIR_COOKIE`](super::IP_PAIR_COOKIE).
+    ///
+    /// Where it cannot be set, a warning is logged once, and polls go on. Runs `ovs-ofctl`.
+    #[must_use]
+    pub fn with_ip_pair_rule(mut self, bridge: BridgeName) -> Self {
+        self.rule = Some(IpPairRule::new(&self.unixctl.run_dir(), bridge));
         self
     }
 
@@ -120,18 +143,32 @@ impl OvsFlowSource {
 
 impl FlowSource for OvsFlowSource {
     fn poll(&mut self, deadline: Duration) -> Result<Poll, FlowSourceError> {
+        let polled = self.read(deadline);
+        if polled.is_err()
+            && let Some(rule) = &mut self.rule
+        {
+            rule.doubt();
+        }
+        polled
+    }
+}
+
+impl OvsFlowSource {
+    fn read(&mut self, deadline: Duration) -> Result<Poll, FlowSourceError> {
         let params: &[&str] = match &self.datapath {
             None => &[],
             Some(name) => &[name],
         };
         let started = Instant::now();
         let text = self.unixctl.call("dpctl/dump-flows", params, deadline)?;
+        let left = || deadline.saturating_sub(started.elapsed()).min(ASIDE);
         if let Some(database) = &mut self.database {
-            database.attach(
-                &mut self.stations,
-                deadline.saturating_sub(started.elapsed()),
-            );
+            database.attach(&mut self.stations, left());
         }
+        if let Some(rule) = &mut self.rule {
+            rule.keep(left());
+        }
+        self.limit.watch(&self.unixctl, left());
         let mut reading = read_dump(&text, self.seed, &mut self.stations).map_err(|error| {
             FlowSourceError::Malformed {
                 what: self.unixctl.path().display().to_string(),

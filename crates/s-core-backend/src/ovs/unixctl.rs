@@ -69,6 +69,13 @@ impl Unixctl {
         &self.path
     }
 
+    /// The directory that the daemon runs from.
+    pub(super) fn run_dir(&self) -> PathBuf {
+        let is_socket = self.path.extension().is_some_and(|suffix| suffix == "ctl");
+        let dir = self.path.parent().filter(|_| is_socket);
+        dir.unwrap_or(&self.path).into()
+    }
+
     /// Where the daemon listens now.
     fn socket(&self) -> Result<PathBuf, FlowSourceError> {
         if !self.path.is_dir() {

@@ -61,19 +61,19 @@ impl From<ExitStatus> for Exit {
 
 /// What a program did.
 #[derive(Debug)]
-pub(super) struct Finished {
-    pub(super) exit: Exit,
+pub(crate) struct Finished {
+    pub(crate) exit: Exit,
     /// The beginning of standard output.
-    pub(super) stdout: String,
+    pub(crate) stdout: String,
     /// How much of standard output was beyond [`MAX_OUTPUT`], in bytes.
-    pub(super) stdout_dropped: u64,
+    pub(crate) stdout_dropped: u64,
     /// The beginning and the end of standard error.
-    pub(super) stderr: String,
+    pub(crate) stderr: String,
 }
 
 /// A program that could not be run to its end.
 #[derive(Debug)]
-pub(super) enum RunError {
+pub(crate) enum RunError {
     /// It was not started.
     NotStarted(io::Error),
     /// It was, and what became of it is not known.
@@ -89,7 +89,7 @@ pub(super) enum RunError {
 /// # Errors
 ///
 /// [`RunError`] if the program could not be started or watched.
-pub(super) fn run(
+pub(crate) fn run(
     program: &Path,
     args: &[OsString],
     deadline: Duration,

@@ -25,7 +25,7 @@
 //! [arriving](crate::Hypervisor::arriving).
 
 mod capture;
-mod command;
+pub(crate) mod command;
 mod config;
 mod driver;
 mod error;

@@ -6,6 +6,7 @@
 
 #![allow(dead_code, reason = "each test uses its part of the laboratory")]
 
+pub(crate) mod log;
 pub(crate) mod traffic;
 
 use std::fs::{self, File};
@@ -72,6 +73,8 @@ impl Lab {
         };
         let host = this.add_namespace("host");
         let db = this.file("conf.db");
+        // NetFlow goes to the loopback address.
+        this.run("ip", &["-n", &host, "link", "set", "lo", "up"]);
         this.run("ovsdb-tool", &["create", &db, SCHEMA]);
         let remote = format!("--remote=punix:{}", this.file("db.sock"));
         this.daemon(&host, "ovsdb-server", &[&db, &remote]);
@@ -79,11 +82,56 @@ impl Lab {
         this.vsctl("--no-wait set Open_vSwitch . other_config:n-handler-threads=1 other_config:n-revalidator-threads=1");
         let db_remote = format!("unix:{}", this.file("db.sock"));
         this.daemon(&host, "ovs-vswitchd", &[&db_remote]);
-        this.vsctl("add-br br0 -- set bridge br0 datapath_type=netdev");
+        this.add_bridge();
         for n in 1..=vms {
             this.add_vm(&host, n);
         }
         this
+    }
+
+    /// Makes the bridge `br0`, without ports.
+    pub(crate) fn add_bridge(&self) {
+        self.vsctl("add-br br0 -- set bridge br0 datapath_type=netdev");
+    }
+
+    /// Attaches VM `n` to the bridge, with `more` for `ovs-vsctl`, as ` ofport_request=7`.
+    pub(crate) fn add_port(&self, n: u8, more: &str) {
+        let mac = mac(n);
+        self.vsctl(&format!(
+            "add-port br0 vif{n}.0 -- set interface vif{n}.0 external_ids:attached-mac=\"{mac}\"{more}"
+        ));
+    }
+
+    /// Ends a daemon: `ovs-vswitchd` or `ovsdb-server`.
+    pub(crate) fn stop(&self, daemon: &str) {
+        end(&self.dir.path().join(format!("{daemon}.pid")));
+    }
+
+    /// Starts a daemon that was ended.
+    pub(crate) fn start_again(&self, daemon: &str) {
+        let arguments = if daemon == "ovsdb-server" {
+            let remote = format!("--remote=punix:{}", self.file("db.sock"));
+            vec![self.file("conf.db"), remote]
+        } else {
+            vec![format!("unix:{}", self.file("db.sock"))]
+        };
+        let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
+        self.daemon(&format!("{}-host", self.prefix), daemon, &arguments);
+    }
+
+    /// Sends a daemon a signal, as `STOP` and `CONT`.
+    pub(crate) fn signal(&self, daemon: &str, signal: Signal) {
+        let pid = fs::read_to_string(self.file(&format!("{daemon}.pid"))).unwrap();
+        let pid = Pid::from_raw(pid.trim().parse().unwrap()).unwrap();
+        rustix::process::kill_process(pid, signal).unwrap();
+    }
+
+    /// Gives VM `n` the address of `other` in the place of its own.
+    pub(crate) fn change_address(&self, n: u8, other: u8) {
+        let vm = format!("{}-vm{n}", self.prefix);
+        let address = format!("{}/24", address(other));
+        self.run("ip", &["-n", &vm, "addr", "flush", "dev", "eth0"]);
+        self.run("ip", &["-n", &vm, "addr", "add", &address, "dev", "eth0"]);
     }
 
     fn add_vm(&mut self, host: &str, n: u8) {
@@ -103,9 +151,7 @@ impl Lab {
         ] {
             self.run("ip", &command.split(' ').collect::<Vec<_>>());
         }
-        self.vsctl(&format!(
-            "add-port br0 vif{n}.0 -- set interface vif{n}.0 external_ids:attached-mac=\"{mac}\""
-        ));
+        self.add_port(n, "");
     }
 
     /// The directory that the daemons run from, as a packaged Open vSwitch has it.
@@ -125,17 +171,27 @@ impl Lab {
         self.file("db.sock").into()
     }
 
-    /// Runs `ovs-vsctl` with these arguments, separated by spaces.
-    pub(crate) fn vsctl(&self, arguments: &str) {
+    /// Runs `ovs-vsctl` with these arguments, separated by spaces, and tells what it printed.
+    pub(crate) fn vsctl(&self, arguments: &str) -> String {
         let db = format!("--db=unix:{}", self.file("db.sock"));
         let mut all = vec![db.as_str(), "--timeout=20"];
         all.extend(arguments.split(' '));
-        self.run("ovs-vsctl", &all);
+        self.run("ovs-vsctl", &all)
     }
 
     /// Adds an OpenFlow rule to the bridge.
     pub(crate) fn add_rule(&self, rule: &str) {
-        self.run("ovs-ofctl", &["add-flow", "br0", rule]);
+        self.ofctl(&["add-flow", "br0", rule]);
+    }
+
+    /// Runs `ovs-ofctl` with these arguments.
+    pub(crate) fn ofctl(&self, arguments: &[&str]) -> String {
+        self.run("ovs-ofctl", arguments)
+    }
+
+    /// The OpenFlow rules of the bridge, without their counters.
+    pub(crate) fn rules(&self) -> String {
+        self.ofctl(&["--no-stats", "dump-flows", "br0"])
     }
 
     /// Runs `work` in a thread that sees the network of VM `n`.
@@ -144,7 +200,23 @@ impl Lab {
         n: u8,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> JoinHandle<T> {
-        let namespace = format!("/run/netns/{}-vm{n}", self.prefix);
+        self.in_namespace(&format!("vm{n}"), work)
+    }
+
+    /// Runs `work` in a thread that sees the network of the switch.
+    pub(crate) fn in_host<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> JoinHandle<T> {
+        self.in_namespace("host", work)
+    }
+
+    fn in_namespace<T: Send + 'static>(
+        &self,
+        name: &str,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> JoinHandle<T> {
+        let namespace = format!("/run/netns/{}-{name}", self.prefix);
         thread::spawn(move || {
             let file = File::open(namespace).unwrap();
             move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network)).unwrap();
@@ -154,15 +226,23 @@ impl Lab {
 
     /// The bytes of all frames that VM `n` has sent and received, as its own kernel counted them.
     pub(crate) fn frames(&self, n: u8) -> u64 {
+        let fields = self.device(n);
+        fields[0] + fields[8]
+    }
+
+    /// The bytes and number of all frames that VM `n` has received, as its own kernel counted them.
+    pub(crate) fn received(&self, n: u8) -> (u64, u64) {
+        let fields = self.device(n);
+        (fields[0], fields[1])
+    }
+
+    /// The kernel's counters of VM `n`'s interface.
+    fn device(&self, n: u8) -> Vec<u64> {
         let read = || {
             let text = fs::read_to_string("/proc/thread-self/net/dev").unwrap();
             let line = text.lines().find_map(|l| l.trim().strip_prefix("eth0:"));
-            let fields: Vec<u64> = line
-                .unwrap()
-                .split_whitespace()
-                .map(|field| field.parse().unwrap())
-                .collect();
-            fields[0] + fields[8]
+            let fields = line.unwrap().split_whitespace();
+            fields.map(|field| field.parse().unwrap()).collect()
         };
         self.in_vm(n, read).join().unwrap()
     }
@@ -190,7 +270,7 @@ impl Lab {
         self.run("ip", &all);
     }
 
-    fn run(&self, program: &str, arguments: &[&str]) {
+    fn run(&self, program: &str, arguments: &[&str]) -> String {
         let mut command = Command::new(program);
         for variable in ["OVS_RUNDIR", "OVS_LOGDIR", "OVS_DBDIR", "OVS_SYSCONFDIR"] {
             command.env(variable, self.dir.path());
@@ -198,13 +278,14 @@ impl Lab {
         let output = command.args(arguments).output().unwrap();
         let errors = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{program} {arguments:?}: {errors}");
+        String::from_utf8(output.stdout).unwrap()
     }
 }
 
 impl Drop for Lab {
     fn drop(&mut self) {
         for daemon in ["ovs-vswitchd", "ovsdb-server"] {
-            end(&self.dir.path().join(format!("{daemon}.pid")));
+            self.stop(daemon);
         }
         for namespace in &self.namespaces {
             // Nothing better can be done with a failure while a panic is on its way.

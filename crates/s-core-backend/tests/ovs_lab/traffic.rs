@@ -1,9 +1,9 @@
 //! Real UDP and TCP between the VMs of a [`Lab`], and how many bytes of frames it is.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream, UdpSocket};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::{Lab, address};
 
@@ -43,11 +43,24 @@ pub(crate) fn udp_bursts(
         }
     };
     // A receiver, or each datagram would cause an ICMP error.
-    let receiver = lab.in_vm(to, move || UdpSocket::bind((address(to), 7000)).unwrap());
+    let receiver = lab.in_vm(to, move || bind_again((address(to), 7000)));
     let receiver = receiver.join().unwrap();
     lab.in_vm(from, send).join().unwrap();
     drop(receiver);
     u64::from(bursts) * u64::from(count) * (PAYLOAD as u64 + UDP_HEADERS)
+}
+
+/// Binds a port that was in use until just now: a program that another test starts at this moment may hold it still.
+fn bind_again(at: (Ipv4Addr, u16)) -> UdpSocket {
+    let deadline = Instant::now() + TIMEOUT;
+    loop {
+        match UdpSocket::bind(at) {
+            Err(error) if error.kind() == ErrorKind::AddrInUse && Instant::now() < deadline => {
+                thread::sleep(PAUSE);
+            }
+            bound => return bound.unwrap(),
+        }
+    }
 }
 
 /// Sends a datagram back and forth `rounds` times; tells the bytes of both directions.

@@ -1,0 +1,155 @@
+//! The rule that makes a bridge keep pairs of IPv4 addresses.
+
+use std::path::Path;
+use std::time::Duration;
+
+use super::openflow::{BridgeName, OpenFlow};
+use crate::FlowSourceError;
+
+/// The rule's mark, by which it is known again: "SCORE" and a number.
+pub const IP_PAIR_COOKIE: u64 = 0x5343_4f52_4500_0001;
+
+const ACTIONS: &str =
+    "actions=move:NXM_OF_IP_SRC[]->NXM_NX_REG0[],move:NXM_OF_IP_DST[]->NXM_NX_REG1[],NORMAL";
+const MATCH: &str = "priority=1,ip";
+
+/// After how many polls the bridge is looked at again.
+const POLLS_PER_LOOK: u32 = 5;
+
+/// How long the removal may take: whoever ends the agent waits for it.
+const REMOVAL: Duration = Duration::from_millis(800);
+
+/// Keeps the rule on a bridge, and takes it away when it is dropped.
+///
+/// It stands just above the rule of priority 0, which has to be NORMAL alone, so that nothing is done to any packet that
+/// was not done before; of other rules none is touched.
+#[derive(Debug)]
+pub(super) struct IpPairRule {
+    bridge: BridgeName,
+    openflow: OpenFlow,
+    polls: u32,
+    /// Whether it was added by this process and may be there.
+    added: bool,
+    failing: bool,
+}
+
+impl IpPairRule {
+    pub(super) fn new(run_dir: &Path, bridge: BridgeName) -> Self {
+        Self {
+            openflow: OpenFlow::new(run_dir, &bridge),
+            bridge,
+            polls: 0,
+            added: false,
+            failing: false,
+        }
+    }
+
+    /// The bridge is looked at in the next poll: the switch may be another process, which knows no rules.
+    pub(super) fn doubt(&mut self) {
+        self.polls = 0;
+    }
+
+    /// Sees to it, now and then, that the rule is there.
+    pub(super) fn keep(&mut self, deadline: Duration) {
+        let due = self.polls.is_multiple_of(POLLS_PER_LOOK);
+        self.polls = self.polls.wrapping_add(1);
+        if !due {
+            return;
+        }
+        match self.ensure(deadline) {
+            Ok(()) => self.failing = false,
+            Err(error) if !self.failing => {
+                self.failing = true;
+                tracing::warn!(bridge = %self.bridge, %error, "the IP-pair rule is not set; flows are read as the switch keeps them");
+            }
+            Err(error) => tracing::debug!(%error, "the IP-pair rule still is not set"),
+        }
+    }
+
+    fn ensure(&mut self, deadline: Duration) -> Result<(), FlowSourceError> {
+        let own = self.openflow.rules(&filter(), deadline)?;
+        if let [rule] = own.as_slice()
+            && rule.ends_with(&format!("{MATCH} {ACTIONS}"))
+        {
+            self.added = true;
+            return Ok(());
+        }
+        if !own.is_empty() {
+            // Of another version.
+            self.openflow.delete(&filter(), deadline)?;
+        }
+        let rules = self.openflow.rules("table=0", deadline)?;
+        if !is_normal(&rules) {
+            return Err(FlowSourceError::Refused {
+                what: format!("bridge {}", self.bridge),
+                message: "its rule of priority 0 is not NORMAL alone, and the IP-pair rule would change what becomes of packets; \
+                          set one that suits this bridge by hand, and leave flows.ip_pair_rule out"
+                    .to_owned(),
+            });
+        }
+        // Another rule of this priority that some packet matches too is not replaced: the switch refuses.
+        let rule = format!("check_overlap,cookie={IP_PAIR_COOKIE:#x},{MATCH},{ACTIONS}");
+        self.openflow.add(&rule, deadline)?;
+        if self.added {
+            tracing::info!(bridge = %self.bridge, "the IP-pair rule was gone and is set again");
+        }
+        self.added = true;
+        Ok(())
+    }
+}
+
+impl Drop for IpPairRule {
+    fn drop(&mut self) {
+        if !self.added {
+            return;
+        }
+        if let Err(error) = self.openflow.delete(&filter(), REMOVAL) {
+            tracing::warn!(bridge = %self.bridge, %error, "the IP-pair rule is left behind, which does no harm; remove it with: ovs-ofctl del-flows {} {}", self.bridge, filter());
+        }
+    }
+}
+
+/// All rules with the mark.
+fn filter() -> String {
+    format!("cookie={IP_PAIR_COOKIE:#x}/-1")
+}
+
+/// Whether packets that no other of these rules is for are switched as by a plain bridge.
+fn is_normal(rules: &[String]) -> bool {
+    let mut lowest = rules.iter().filter_map(|rule| {
+        let (_, rest) = rule.split_once("priority=0")?;
+        // Not one of priority 01, which there is none, but one with a match: `priority=0,ip actions=…`.
+        (rest.starts_with(' ') || rest.starts_with(',')).then_some(rest)
+    });
+    lowest.next() == Some(" actions=NORMAL") && lowest.next().is_none()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_plain_bridge_gets_the_rule() {
+        let check = |rules: &[&str], expected: bool| {
+            let rules: Vec<_> = rules.iter().map(|rule| (*rule).to_owned()).collect();
+            assert_eq!(is_normal(&rules), expected, "{rules:?}");
+        };
+        let normal = "priority=0 actions=NORMAL";
+        check(&[normal], true);
+        check(&["cookie=0x7, priority=0 actions=NORMAL"], true);
+        check(
+            &[
+                "cookie=0x5, priority=100,udp,tp_dst=4747 actions=drop",
+                normal,
+            ],
+            true,
+        );
+        check(&["priority=01"], false);
+        check(&[], false);
+        check(&["priority=0 actions=drop"], false);
+        check(&["priority=0 actions=resubmit(,10)"], false);
+        check(&["priority=0 actions=NORMAL,output:1"], false);
+        check(&[normal, "priority=0,in_port=1 actions=drop"], false);
+        check(&["priority=10,ip actions=NORMAL"], false);
+    }
+}
