@@ -71,6 +71,7 @@ pub mod emulated;
 pub mod ovs;
 pub mod xl;
 
+mod command;
 mod hypervisor;
 mod source;
 

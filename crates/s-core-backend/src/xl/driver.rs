@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use s_core_flow::MacAddr;
 use s_core_model::ServerId;
 
-use super::command::{Exit, Finished, RunError, run};
+use crate::command::{Exit, Finished, RunError, run};
 use super::list::is_half_migrated;
 use super::outcome::{Sighting, classify, reason, settle};
 use super::{

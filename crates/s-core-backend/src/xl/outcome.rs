@@ -12,7 +12,7 @@
 //!    reports failure and hands the permission back: `Migration failed due to problems at target.`
 //!    Or no report comes: `Migration failed during final handshake`.
 
-use super::command::Exit;
+use crate::command::Exit;
 use super::error::shortened;
 use super::list::ListedDomain;
 use crate::MigrationOutcome;
