@@ -1,0 +1,118 @@
+//! Bringing packets for a VM's address and the agents' port to the control domain (thesis 4.2.3), and keeping VMs away
+//! from that port.
+//!
+//! An agent that looks for the host of a VM can ask the VM's own address, if the control domain of each host catches
+//! such packets. The thesis redirects them by `iptables`, which does not see what a bridge of Open vSwitch passes on.
+//! Two implementations of [`Interception`] do it today, for UDP and TCP:
+//!
+//! - [`OpenFlowTproxy`], for Open vSwitch: OpenFlow rules turn such frames to the bridge's own port.
+//! - [`BridgeNft`], for a plain Linux bridge: an nftables chain of the bridge family turns them to the bridge itself.
+//!
+//! From there on both are the same: nftables hands the packets to the agent's sockets by TPROXY, and a routing
+//! table that only packets with a mark see makes them this host's own. The sockets need `IP_TRANSPARENT`. No address is
+//! translated: the agent sees who asks, and answers from its own address. The thesis's way on a Linux bridge,
+//! `br_netfilter` with a redirect, is left because it takes *all* bridged packets of the VMs through the host's IP firewall
+//! and connection tracking, and because an address translation rewrites the source of the agent's answers.
+//!
+//! # Owned, and removed by whoever comes next
+//!
+//! | what | how it is known |
+//! |---|---|
+//! | OpenFlow rules | the upper 24 bits of the cookie, [`COOKIE_OWNER`]; priorities [`DROP_PRIORITY`] and [`INTERCEPT_PRIORITY`] |
+//! | nftables | the tables `ip s_core` and `bridge s_core` |
+//! | IP rule and route | table and mark [`NUMBER`], rule [`PREFERENCE`], protocol [`ROUTE_PROTOCOL`] |
+//!
+//! Nothing else is changed. [`Interception::keep`] compares what is there with what should be, and changes only what
+//! differs, all of it in one transaction of the switch and one of nftables. So it also removes what a process that was killed has
+//! left, and puts back what somebody has taken away.
+//!
+//! # What they need of the network
+//!
+//! The VMs' addresses and the control domain's have to be on one untagged network, or routed to each other through
+//! the bridge. Where the control domain has another interface for the agents, `rp_filter` of the bridge must
+//! not be strict (1). A rule that looks at a port makes Open vSwitch tell flows by some bits of their ports: a
+//! pair of VMs then has a few flows in its datapath instead of one.
+
+mod bridge;
+mod config;
+mod delivery;
+mod error;
+mod ledger;
+mod nft;
+mod openflow;
+mod program;
+mod rules;
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::time::Duration;
+
+use s_core_model::VmId;
+
+pub use bridge::BridgeNft;
+pub use config::{InterceptionConfig, InterfaceName, InvalidInterfaceName};
+pub use delivery::{NUMBER, PREFERENCE, ROUTE_PROTOCOL};
+pub use error::InterceptionError;
+pub use openflow::OpenFlowTproxy;
+pub use rules::{COOKIE_OWNER, DROP_PRIORITY, INTERCEPT_PRIORITY};
+
+/// What brings packets for a VM's address and the agents' port to the control domain, and drops those that VMs send
+/// to that port.
+///
+/// All calls block, but hardly longer than the deadline given. An implementation keeps no state that matters: what is
+/// there is read each time, so that one process can go on where another was killed.
+pub trait Interception: Send + Sync + fmt::Debug {
+    /// Whether packets reach the agent with the VM's address, so that its sockets need `IP_TRANSPARENT`.
+    fn is_transparent(&self) -> bool;
+
+    /// Makes the rules be those for these VMs, and says what was there before.
+    ///
+    /// # Errors
+    ///
+    /// [`InterceptionError`]. What could not be changed is as before; the call can be repeated.
+    fn keep(
+        &self,
+        vms: &BTreeSet<VmId>,
+        deadline: Duration,
+    ) -> Result<InterceptionState, InterceptionError>;
+
+    /// Says what is there, and changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`InterceptionError`] if it cannot be read.
+    fn verify(
+        &self,
+        vms: &BTreeSet<VmId>,
+        deadline: Duration,
+    ) -> Result<InterceptionState, InterceptionError>;
+
+    /// Removes all rules, whoever has set them: this process or one before it.
+    ///
+    /// # Errors
+    ///
+    /// [`InterceptionError`]. Everything that can be removed is removed all the same.
+    fn remove(&self, deadline: Duration) -> Result<(), InterceptionError>;
+}
+
+/// The rules as they were found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct InterceptionState {
+    /// How many rules, or addresses in them, should have been there and were not.
+    pub missing: usize,
+    /// How many were there and should not have been.
+    pub unwanted: usize,
+    /// Packets for VMs that were brought to the control domain, since this object was made or, where its rules were
+    /// there before, since they were set.
+    pub intercepted: u64,
+    /// Packets from VMs to the agents' port that were dropped, likewise.
+    pub dropped: u64,
+}
+
+impl InterceptionState {
+    /// Whether everything was as it should be.
+    pub const fn is_in_place(&self) -> bool {
+        self.missing == 0 && self.unwanted == 0
+    }
+}
