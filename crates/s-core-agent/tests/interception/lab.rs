@@ -62,6 +62,7 @@ impl Lab {
         let fabric = lab.add_namespace("h3");
         lab.ip(&format!("-n {fabric} link add fabric type bridge"));
         lab.ip(&format!("-n {fabric} link set fabric up"));
+        lab.in_host(3, "ethtool", &["-K", "fabric", "tx", "off"]);
         lab.ip(&format!("-n {fabric} addr add {}/16 dev fabric", server(3)));
         for number in [1, 2] {
             lab.add_host(number);
@@ -75,9 +76,7 @@ impl Lab {
     fn add_host(&mut self, number: u8) {
         let host = self.add_namespace(&format!("h{number}"));
         let fabric = self.name("h3");
-        let [veth, own] = [number; 2]
-            .map(|n| format!("up{n}"))
-            .map(|name| name + ".0");
+        let (veth, own) = ("up0", format!("port{number}"));
         self.ip(&format!(
             "-n {host} link add {veth} type veth peer name {own} netns {fabric}"
         ));
@@ -89,7 +88,7 @@ impl Lab {
         self.ip(&format!("-n {host} addr add {}/16 dev br0", server(number)));
         self.ip(&format!("-n {host} link set br0 up"));
         self.in_host(number, "ethtool", &["-K", "br0", "tx", "off"]);
-        self.plug(number, &veth);
+        self.plug(number, veth);
     }
 
     fn start_switch(&self, number: u8) {
@@ -113,7 +112,14 @@ impl Lab {
         let few = "set Open_vSwitch . other_config:n-handler-threads=1 other_config:n-revalidator-threads=1";
         self.vsctl(number, &format!("--no-wait init -- {few}"));
         daemon("ovs-vswitchd", &[&format!("unix:{socket}")]);
-        self.vsctl(number, "add-br br0 -- set bridge br0 datapath_type=netdev");
+        // The kernel sees the ports' frames beside the userspace datapath. It must neither answer for the bridge's
+        // addresses at a port, nor take frames for the bridge as its own because the bridge has a port's address.
+        self.in_host(number, "sysctl", &["-qw", "net.ipv4.conf.all.arp_ignore=1"]);
+        let own = format!("other-config:hwaddr=\"02:79:00:00:01:0{number}\"");
+        self.vsctl(
+            number,
+            &format!("add-br br0 -- set bridge br0 datapath_type=netdev {own}"),
+        );
     }
 
     fn add_vm(&mut self, number: u8, host: u8) {

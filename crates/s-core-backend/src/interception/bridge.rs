@@ -9,7 +9,7 @@ use s_core_model::VmId;
 use serde::Deserialize;
 
 use super::config::InterceptionConfig;
-use super::delivery::{self, Delivery, addresses};
+use super::delivery::{self, Delivery, Way, addresses};
 use super::error::InterceptionError;
 use super::ledger::{Ledger, Verdict};
 use super::nft::{self, Change, Table};
@@ -19,9 +19,9 @@ use super::{Interception, InterceptionState};
 /// The family of the nftables table that sees what the bridge passes on.
 const FAMILY: &str = "bridge";
 
-/// An nftables chain of the bridge family, and TPROXY in the control domain.
+/// An nftables chain of the bridge family, and translation of the destination address in the control domain.
 ///
-/// It needs neither `br_netfilter` nor a kernel module for the bridge's name. Which of the host's interfaces are ports of the
+/// It works with `br_netfilter` and without, and needs no kernel module for the bridge's name. Which of the host's interfaces are ports of the
 /// bridge is read at each [`keep`](Interception::keep). Interfaces whose names begin as VMs' do are kept from the
 /// agents' port from the moment that they appear, at whatever bridge.
 #[derive(Debug)]
@@ -115,8 +115,8 @@ impl BridgeNft {
     ) -> Result<(Change, Delivery, InterceptionState), InterceptionError> {
         let table = self.table(self.bridge(budget)?, vms);
         let bridge = table.compare(budget)?;
-        let delivery = Delivery::compare(&self.config, vms, budget)?;
-        let (missing, unwanted) = delivery.differing(&self.config);
+        let delivery = Delivery::compare(&self.config, Way::Translation, vms, budget)?;
+        let (missing, unwanted) = delivery.differing();
         let mut ledger = self.ledger.lock().unwrap_or_else(PoisonError::into_inner);
         ledger.read(&bridge.counts);
         let differing = (missing + bridge.differing.0, unwanted + bridge.differing.1);
@@ -127,7 +127,7 @@ impl BridgeNft {
 
 impl Interception for BridgeNft {
     fn is_transparent(&self) -> bool {
-        self.config.requests
+        false
     }
 
     fn keep(
@@ -137,7 +137,7 @@ impl Interception for BridgeNft {
     ) -> Result<InterceptionState, InterceptionError> {
         let budget = Budget::new(deadline);
         let (bridge, delivery, state) = self.look(vms, &budget)?;
-        delivery.apply_routing(&self.config, &budget)?;
+        delivery.apply_routing(&budget)?;
         nft::apply(delivery.nft.script + &bridge.script, &budget)?;
         Ok(state)
     }

@@ -1,4 +1,4 @@
-//! From the bridge to the agent's sockets: TPROXY, and a routing table that makes the packets this host's own.
+//! From the bridge to the agent's sockets.
 
 use std::collections::BTreeSet;
 
@@ -28,21 +28,40 @@ pub(super) fn addresses(vms: &BTreeSet<VmId>) -> BTreeSet<String> {
     vms.iter().map(|vm| vm.addr().to_string()).collect()
 }
 
-fn table(config: &InterceptionConfig, vms: &BTreeSet<VmId>) -> Table {
+/// How packets for VMs reach the sockets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Way {
+    /// By TPROXY, and a routing table that makes them this host's own: addresses stay, and nothing is remembered.
+    Tproxy,
+    /// By translation of the destination address.
+    Translation,
+}
+
+fn table(config: &InterceptionConfig, way: Way, vms: &BTreeSet<VmId>) -> Table {
     let InterceptionConfig {
         server,
         port,
         bridge,
         ..
     } = config;
+    let (hook, verdict) = match way {
+        Way::Tproxy => (
+            "type filter hook prerouting priority mangle",
+            format!("tproxy to {server}:{port} meta mark set {NUMBER} accept"),
+        ),
+        Way::Translation => (
+            "type nat hook prerouting priority dstnat",
+            format!("dnat to {server}:{port}"),
+        ),
+    };
     Table {
         family: FAMILY,
-        hook: "type filter hook prerouting priority mangle",
+        hook,
         rules: vec![(
             Verdict::Intercept,
             format!(
                 "iifname \"{bridge}\" ip daddr @vms meta l4proto {{ tcp, udp }} th dport {port} \
-                 counter tproxy to {server}:{port} meta mark set {NUMBER} accept"
+                 counter {verdict}"
             ),
         )],
         sets: vec![("vms", "ipv4_addr", addresses(vms))],
@@ -55,6 +74,8 @@ pub(super) struct Delivery {
     /// The nftables table.
     pub(super) nft: Change,
     routing: Routing,
+    /// Whether there should be a rule and a route.
+    routed: bool,
 }
 
 impl Delivery {
@@ -62,28 +83,40 @@ impl Delivery {
     /// wants none, so that nothing of it is left.
     pub(super) fn compare(
         config: &InterceptionConfig,
+        way: Way,
         vms: &BTreeSet<VmId>,
         budget: &Budget,
     ) -> Result<Self, InterceptionError> {
         let routing = Routing::read(budget)?;
-        if config.requests {
+        let routed = config.requests && way == Way::Tproxy;
+        if routed {
             routing.check()?;
-            let nft = table(config, vms).compare(budget)?;
-            return Ok(Self { nft, routing });
+        }
+        if config.requests {
+            let nft = table(config, way, vms).compare(budget)?;
+            return Ok(Self {
+                nft,
+                routing,
+                routed,
+            });
         }
         let mut nft = Change::default();
         if nft::exists(FAMILY, budget)? {
             nft.script = nft::removal(FAMILY);
             nft.differing.1 = 1;
         }
-        Ok(Self { nft, routing })
+        Ok(Self {
+            nft,
+            routing,
+            routed,
+        })
     }
 
     /// How much is missing, and how much is there that should not be.
-    pub(super) const fn differing(&self, config: &InterceptionConfig) -> (usize, usize) {
+    pub(super) const fn differing(&self) -> (usize, usize) {
         let (missing, unwanted) = self.nft.differing;
         let there = self.routing.rules + self.routing.route as usize;
-        if config.requests {
+        if self.routed {
             (missing + 2_usize.saturating_sub(there), unwanted)
         } else {
             (missing, unwanted + there)
@@ -91,12 +124,8 @@ impl Delivery {
     }
 
     /// Sets up the routing, or takes it away; the script of `nft` is for the caller to apply.
-    pub(super) fn apply_routing(
-        &self,
-        config: &InterceptionConfig,
-        budget: &Budget,
-    ) -> Result<(), InterceptionError> {
-        if config.requests {
+    pub(super) fn apply_routing(&self, budget: &Budget) -> Result<(), InterceptionError> {
+        if self.routed {
             self.routing.add(budget)
         } else {
             self.routing.remove(budget)

@@ -8,11 +8,19 @@
 //! - [`OpenFlowTproxy`], for Open vSwitch: OpenFlow rules turn such frames to the bridge's own port.
 //! - [`BridgeNft`], for a plain Linux bridge: an nftables chain of the bridge family turns them to the bridge itself.
 //!
-//! From there on both are the same: nftables hands the packets to the agent's sockets by TPROXY, and a routing
-//! table that only packets with a mark see makes them this host's own. The sockets need `IP_TRANSPARENT`. No address is
-//! translated: the agent sees who asks, and answers from its own address. The thesis's way on a Linux bridge,
-//! `br_netfilter` with a redirect, is left because it takes *all* bridged packets of the VMs through the host's IP firewall
-//! and connection tracking, and because an address translation rewrites the source of the agent's answers.
+//! From Open vSwitch nftables hands the packets to the agent's sockets by TPROXY, and a routing table that only packets
+//! with a mark see makes them this host's own: no address is translated and nothing is remembered of them. The
+//! sockets need `IP_TRANSPARENT`.
+//!
+//! At a Linux bridge TPROXY cannot be relied on: where `br_netfilter` is active, it would run before the bridge hands the
+//! packet to the IP layer, which takes the socket off it. There the destination is translated, as the thesis's redirect
+//! does. Unlike the thesis's, this does not need `br_netfilter`, which takes *all* packets of the VMs through the host's IP
+//! firewall and connection tracking; only packets for VMs and the agents' port get there. Connection tracking gives answers on the
+//! same pair of addresses and ports the VM's address as their source, and no agent takes a frame from an address that is not
+//! its sender's ([docs/security.md]): so the question has to leave from another port than the one that the answer is sent
+//! to. Agents do so.
+//!
+//! [docs/security.md]: https://github.com/s-core/s-core/blob/main/docs/security.md
 //!
 //! # Owned, and removed by whoever comes next
 //!

@@ -9,7 +9,7 @@ use s_core_flow::MacAddr;
 use s_core_model::VmId;
 
 use super::config::InterceptionConfig;
-use super::delivery::{self, Delivery};
+use super::delivery::{self, Delivery, Way};
 use super::error::InterceptionError;
 use super::ledger::Ledger;
 use super::program::{Budget, Said};
@@ -99,8 +99,8 @@ impl OpenFlowTproxy {
         budget: &Budget,
     ) -> Result<(Switch, Delivery, InterceptionState), InterceptionError> {
         let switch = self.switch(vms, budget)?;
-        let delivery = Delivery::compare(&self.config, vms, budget)?;
-        let (missing, unwanted) = delivery.differing(&self.config);
+        let delivery = Delivery::compare(&self.config, Way::Tproxy, vms, budget)?;
+        let (missing, unwanted) = delivery.differing();
         let (add, delete) = switch.differing();
         let mut ledger = self.ledger.lock().unwrap_or_else(PoisonError::into_inner);
         let counts: Vec<_> = (switch.found.ours.iter())
@@ -125,7 +125,7 @@ impl Interception for OpenFlowTproxy {
         let budget = Budget::new(deadline);
         let (switch, delivery, state) = self.look(vms, &budget)?;
         // The way to the agent first: the switch sends nothing to where it would be lost.
-        delivery.apply_routing(&self.config, &budget)?;
+        delivery.apply_routing(&budget)?;
         nft::apply(delivery.nft.script, &budget)?;
         let bundle = switch.bundle();
         if !bundle.is_empty() {
