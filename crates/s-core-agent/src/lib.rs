@@ -108,7 +108,8 @@ pub use agent::{Agent, AgentHandle};
 pub use config::{Addressing, AgentConfig, DEFAULT_PORT, FlowSettings, Mint, NetworkLimits};
 pub use config_file::{
     BoundsSection, ConfigFile, ConfigFileError, FlowsSection, HypervisorKind, HypervisorSection,
-    KeysSection, LimitsSection, TimingSection, TokenSection, VmSection,
+    InterceptionKind, InterceptionSection, KeysSection, LimitsSection, TimingSection, TokenSection,
+    VmSection,
 };
 pub use error::AgentError;
 pub use event::{Event, Observer};

@@ -244,6 +244,16 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_question_that_comes_again_was_not_answered() {
+        let mut vms = VmAddresses::open(Ipv4Addr::LOCALHOST.into()).unwrap();
+        let mut first = |query| vms.is_first(QueryId::new(query));
+        assert!([7, 8, 9].into_iter().all(&mut first));
+        assert!(!first(8), "all servers are asked instead");
+        assert!((10..10 + ASKED as u64).all(&mut first));
+        assert!(first(7), "what is long ago is forgotten");
+    }
+
+    #[test]
     fn a_server_that_swallows_connections_delays_the_newest_token_once() {
         let [here, silent, healthy] = [1, 2, 3].map(|host| Ipv4Addr::new(127, 78, 90, host));
         let listener = TcpListener::bind((healthy, 0)).unwrap();
