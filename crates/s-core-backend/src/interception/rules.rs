@@ -116,8 +116,10 @@ mod tests {
             .filter(|c| count(**c, 0).verdict == Verdict::Drop);
         assert_eq!(drops.count(), 4);
 
-        let mut other = ports.clone();
-        other.bridge_mac = "02:00:00:00:00:02".into();
+        let other = Ports {
+            bridge_mac: "02:00:00:00:00:02".into(),
+            ..ports
+        };
         let moved = wanted(&config, &other, &vms);
         let same = rules.keys().filter(|cookie| moved.contains_key(cookie));
         assert_eq!(same.count(), 4, "only those that hold the address differ");
