@@ -74,8 +74,17 @@ impl FlowSource for NoTraffic {
 
 /// An interception as a host's agent has it.
 pub(crate) fn interception(lab: &Lab, host: u8) -> Arc<dyn Interception> {
+    interception_with(lab, host, |_| {})
+}
+
+pub(crate) fn interception_with(
+    lab: &Lab,
+    host: u8,
+    change: impl FnOnce(&mut InterceptionConfig),
+) -> Arc<dyn Interception> {
     let bridge = "br0".parse().unwrap();
-    let config = InterceptionConfig::new(server(host).into(), PORT, bridge);
+    let mut config = InterceptionConfig::new(server(host).into(), PORT, bridge);
+    change(&mut config);
     match lab.kind {
         Kind::OpenVSwitch => Arc::new(OpenFlowTproxy::new(config, &lab.run_dir(host))),
         Kind::LinuxBridge => Arc::new(BridgeNft::new(config)),

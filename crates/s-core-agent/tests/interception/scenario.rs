@@ -7,11 +7,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use s_core_agent::{Event, lab_key};
+use s_core_backend::interception::{INTERCEPT_PRIORITY, InterceptionError};
 use s_core_model::VmId;
 use s_core_proto::wire::{Cluster, Codec, Keyring};
 use s_core_proto::{Message, QueryId, Report};
 
-use crate::host::{Homes, Host, PORT, interception, is_kept, wait};
+use crate::host::{Homes, Host, PORT, interception, interception_with, is_kept, wait};
 use crate::lab::{Kind, Lab, server, vm};
 
 const SOON: Duration = Duration::from_secs(20);
@@ -42,6 +43,56 @@ pub(crate) fn run(lab: &Lab) {
     assert_eq!(asker.ask(lab, vm(1), Way::Connection), server(2));
     hosts.into_iter().for_each(Host::stop);
     assert_eq!([1, 2].map(|host| rules(lab, host)), before);
+    // VM 1 comes home.
+    lab.move_vm(1, 2, 1);
+    vms_can_be_kept_off_alone(lab, &before[0]);
+    if lab.kind == Kind::OpenVSwitch {
+        a_priority_of_somebody_elses_is_left_alone(lab);
+    }
+}
+
+/// Requests need not be intercepted for VMs to be kept off, and what intercepted them before goes.
+fn vms_can_be_kept_off_alone(lab: &Lab, before: &[String]) {
+    let [whole, drop_alone] = [true, false]
+        .map(|requests| interception_with(lab, 1, |config| config.requests = requests));
+    let work = move || {
+        let vms = [vm(1)].into();
+        whole.keep(&vms, SOON).unwrap();
+        let found = drop_alone.keep(&vms, SOON).unwrap();
+        assert!(found.unwanted > 0, "{found:?}");
+        assert!(drop_alone.verify(&vms, SOON).unwrap().is_in_place());
+        drop_alone
+    };
+    let drop_alone = lab.inside("h1", work).join().unwrap();
+    assert_eq!(rules(lab, 1)[1..3], before[1..3], "no rule and no route");
+    let said = rules(lab, 1).concat();
+    assert!(!said.contains("10.79.1.1 "), "{said}");
+    let send = || {
+        let socket = UdpSocket::bind((vm(1).addr(), 0)).unwrap();
+        socket.send_to(b"noise", (server(1), PORT)).unwrap();
+    };
+    lab.inside("v1", send).join().unwrap();
+    let dropped = Arc::clone(&drop_alone);
+    let counted = move || {
+        wait("what the VM sends is counted", SOON, || {
+            dropped.verify(&[].into(), SOON).unwrap().dropped > 0
+        });
+    };
+    lab.inside("h1", counted).join().unwrap();
+    let remove = move || drop_alone.remove(SOON).unwrap();
+    lab.inside("h1", remove).join().unwrap();
+    assert_eq!(rules(lab, 1), before);
+}
+
+fn a_priority_of_somebody_elses_is_left_alone(lab: &Lab) {
+    let theirs = format!("cookie=7,priority={INTERCEPT_PRIORITY},udp,tp_dst=4747,actions=NORMAL");
+    lab.ofctl(1, "add-flow", &[&theirs]);
+    let before = rules(lab, 1);
+    let ours = interception(lab, 1);
+    let keep = move || ours.keep(&[vm(1)].into(), SOON).unwrap_err();
+    let error = lab.inside("h1", keep).join().unwrap();
+    assert!(matches!(error, InterceptionError::Taken { .. }), "{error}");
+    assert_eq!(rules(lab, 1), before);
 }
 
 /// Everything that an interception may change, without counters.
