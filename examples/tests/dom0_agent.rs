@@ -208,6 +208,21 @@ fn host(dir: &Path, lines: &str) -> PathBuf {
 }
 
 #[test]
+fn rules_are_removed_by_hand() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = host(dir.path(), "");
+    let output = dom0_agent(&["clean", config.to_str().unwrap()]);
+    assert!(output.status.success());
+    assert!(text(&output.stdout).contains("nothing to remove"));
+    let section =
+        "[interception]\nkind = \"openflow\"\nbridge = \"none\"\nrun_dir = \".\"\n[timing]";
+    let output = dom0_agent(&["clean", host(dir.path(), section).to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(1));
+    // Without Open vSwitch, or without this bridge.
+    assert!(text(&output.stderr).contains("ovs-ofctl"), "{output:?}");
+}
+
+#[test]
 fn a_configuration_is_checked() {
     let dir = tempfile::tempdir().unwrap();
     let check = |config: &Path, code, wanted: &str| {

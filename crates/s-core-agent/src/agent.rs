@@ -18,15 +18,16 @@ use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 use crate::arrivals::Arrivals;
 use crate::clock::{Clock, Throttle};
-use crate::config::AgentConfig;
+use crate::config::{Addressing, AgentConfig};
 use crate::driver::{Driver, Incoming};
 use crate::error::AgentError;
 use crate::flows::Flows;
 use crate::gate::NodeGate;
+use crate::interception::{self, interceptor};
 use crate::inventory::Inventories;
 use crate::mark_file::MarkFile;
 use crate::network::{Mailbox, Network, NetworkStop, Refusals, mail, wake_pipe};
-use crate::post::{Bucket, Parcel, Post, deliver};
+use crate::post::{Bucket, Parcel, Post, VmAddresses, deliver};
 use crate::status::AgentStatus;
 
 /// What may wait for the main thread, beside mail.
@@ -54,6 +55,10 @@ const TOKEN_GRACE: Duration = Duration::from_secs(3);
 const JOIN_PAUSE: Duration = Duration::from_millis(5);
 /// How long [`AgentHandle::join`] waits for threads that may hang on the hypervisor or the switch.
 const BACKEND_GRACE: Duration = Duration::from_secs(1);
+/// How long it waits for the interception's rules to be removed, which may begin after they have been kept once more.
+const INTERCEPTION_GRACE: Duration = interception::DEADLINE
+    .saturating_mul(2)
+    .saturating_add(BACKEND_GRACE);
 
 /// One server's part in S-CORE, running: see [`Agent::start`].
 #[derive(Debug)]
@@ -105,18 +110,24 @@ fn start(
     }
     let (inbox, incoming) = sync_channel(INBOX);
     let wiring = Wiring::new(&config, inbox.clone())?;
-    let (udp, listener) = open_sockets(wiring.server, config.port)?;
+    let transparent = config.interception.as_ref();
+    let transparent = transparent.is_some_and(|interception| interception.is_transparent());
+    let (udp, listener) = open_sockets(wiring.server, config.port, transparent)?;
     let (network, network_stop, mailbox) = wiring.network(&config, &udp, listener)?;
     let (tokens, tokens_out) = sync_channel(OUTBOX);
     let (list_requests, list_requested) = sync_channel(1);
     let (flows_stop, flows_stopped) = sync_channel(1);
-    let post = wiring.post(&config, udp, tokens);
+    let post = wiring.post(&config, udp, tokens)?;
     let inventories = wiring.inventories(&config, Arc::clone(&hypervisor));
     let gate = NodeGate {
         inbox: inbox.clone(),
         identities: config.identities.clone(),
         flows: Arc::clone(&wiring.flows),
     };
+    let interception = config.interception.take();
+    let interception =
+        interception.map(|interception| interceptor(interception, config.inventory_interval));
+    let (interceptor, intercepted) = interception.unzip();
     let (flows, server) = (Arc::clone(&wiring.flows), wiring.server);
     let port = config.port;
     // Later the node sends it again.
@@ -156,6 +167,7 @@ fn start(
         mailbox,
         more_mail: false,
         observer: config.observer,
+        intercepted,
         refusals: wiring.refusals,
         inbox: wiring.inbox,
         _network: network_stop,
@@ -175,6 +187,9 @@ fn start(
     handle.spawn("inventory", move || {
         inventories.run(&list_requested, &inbox);
     })?;
+    if let Some(interceptor) = interceptor {
+        handle.spawn("interception", move || interceptor.run())?;
+    }
     handle.spawn("main", move || driver.run(&incoming))?;
     tracing::info!(%server, port, "the agent runs");
     Ok(handle)
@@ -231,20 +246,28 @@ impl Wiring {
         Ok((network, NetworkStop { stop, wake }, mailbox))
     }
 
-    fn post(&self, config: &AgentConfig, udp: UdpSocket, tokens: SyncSender<Parcel>) -> Post {
+    fn post(
+        &self,
+        config: &AgentConfig,
+        udp: UdpSocket,
+        tokens: SyncSender<Parcel>,
+    ) -> Result<Post, AgentError> {
         let asks = config.network.asks_per_second;
-        Post {
+        let vms = (config.addressing == Addressing::Vms)
+            .then(|| VmAddresses::open(self.server))
+            .transpose()?;
+        Ok(Post {
             codec: self.codec.clone(),
             udp,
             tokens,
             servers: Arc::clone(&self.servers),
             here: self.server,
             port: config.port,
-            addressing: config.addressing,
+            vms,
             asks: Bucket::new(asks, self.servers.server_count()),
             first_told: 0,
             losses: Throttle::new(LOG_INTERVAL),
-        }
+        })
     }
 
     fn inventories(&self, config: &AgentConfig, hypervisor: Arc<dyn Hypervisor>) -> Inventories {
@@ -280,7 +303,12 @@ fn wall_clock_nanos() -> u64 {
     u64::try_from(elapsed.unwrap_or_default().as_nanos()).unwrap_or(u64::MAX / 2)
 }
 
-fn open_sockets(server: ServerId, port: u16) -> Result<(UdpSocket, TcpListener), AgentError> {
+/// If `transparent`, they also take what was sent to other addresses and was brought to them.
+fn open_sockets(
+    server: ServerId,
+    port: u16,
+    transparent: bool,
+) -> Result<(UdpSocket, TcpListener), AgentError> {
     let address = SocketAddr::from(SocketAddrV4::new(server.addr(), port));
     let error = |protocol| {
         move |source| AgentError::Socket {
@@ -291,6 +319,7 @@ fn open_sockets(server: ServerId, port: u16) -> Result<(UdpSocket, TcpListener),
     };
     let open_udp = || {
         let udp = UdpSocket::bind(address)?;
+        take_for_others(&SockRef::from(&udp), transparent)?;
         SockRef::from(&udp).set_recv_buffer_size(RECEIVE_BUFFER)?;
         SockRef::from(&udp).set_send_buffer_size(SEND_BUFFER)?;
         udp.set_nonblocking(true)?;
@@ -300,6 +329,7 @@ fn open_sockets(server: ServerId, port: u16) -> Result<(UdpSocket, TcpListener),
         let socket = Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::TCP))?;
         // An agent that starts again need not wait for its old connections to be forgotten.
         socket.set_reuse_address(true)?;
+        take_for_others(&SockRef::from(&socket), transparent)?;
         socket.bind(&address.into())?;
         socket.listen(BACKLOG)?;
         socket.set_nonblocking(true)?;
@@ -307,6 +337,17 @@ fn open_sockets(server: ServerId, port: u16) -> Result<(UdpSocket, TcpListener),
     };
     let udp = open_udp().map_err(error("UDP"))?;
     Ok((udp, open_tcp().map_err(error("TCP"))?))
+}
+
+/// Lets a socket take what was sent to other addresses, if it is to.
+fn take_for_others(socket: &SockRef<'_>, transparent: bool) -> std::io::Result<()> {
+    if !transparent {
+        return Ok(());
+    }
+    #[cfg(target_os = "linux")]
+    return socket.set_ip_transparent_v4(true);
+    #[cfg(not(target_os = "linux"))]
+    Err(std::io::Error::from(std::io::ErrorKind::Unsupported))
 }
 
 /// An agent that runs. When it is dropped, the agent stops as after [`shutdown`](Self::shutdown), and nobody waits for it.
@@ -392,7 +433,8 @@ impl AgentHandle {
 
     /// Waits until the agent has stopped; [`shutdown`](Self::shutdown) makes it, and so does a thread of it that panics.
     ///
-    /// A thread that hangs on the hypervisor or the switch is left behind after a second.
+    /// A thread that hangs on the hypervisor or the switch is left behind after a second; the removal of an
+    /// [interception](AgentConfig::interception) is waited for 11 s.
     ///
     /// # Errors
     ///
@@ -406,7 +448,12 @@ impl AgentHandle {
         while let Some((what, thread)) = self.threads.pop() {
             let began = Instant::now();
             let own = matches!(what, "main" | "network");
-            while !own && !thread.is_finished() && began.elapsed() < BACKEND_GRACE {
+            let grace = if what == "interception" {
+                INTERCEPTION_GRACE
+            } else {
+                BACKEND_GRACE
+            };
+            while !own && !thread.is_finished() && began.elapsed() < grace {
                 std::thread::sleep(Duration::from_millis(5));
             }
             if own || thread.is_finished() {

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use s_core_backend::interception::Interception;
 use s_core_flow::{FlowTable, FlowTableConfig, MacAddr};
 use s_core_model::VmId;
 use s_core_proto::Config as NodeConfig;
@@ -44,6 +45,9 @@ pub struct AgentConfig {
     pub state_dir: PathBuf,
     /// How the server that hosts a VM is asked.
     pub addressing: Addressing,
+    /// What brings requests for the VMs of this host to this agent, and keeps the VMs off the agents' port. Default:
+    /// nothing. It is kept in step with the VMs that run here, and removed when the agent ends.
+    pub interception: Option<Arc<dyn Interception>>,
     /// How traffic is measured.
     pub flows: FlowSettings,
     /// How often the hypervisor is asked what runs here and what there is room for, beside when something
@@ -80,6 +84,7 @@ impl AgentConfig {
             port: DEFAULT_PORT,
             state_dir: state_dir.into(),
             addressing: Addressing::Servers,
+            interception: None,
             flows: FlowSettings::default(),
             inventory_interval: Duration::from_secs(10),
             hypervisor_deadline: Duration::from_secs(30),
@@ -238,11 +243,13 @@ fn setting(setting: &'static str, problem: impl Into<String>) -> AgentError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Addressing {
     /// A location request goes to every server of the location table, at most
-    /// [`asks_per_second`](NetworkLimits::asks_per_second) datagrams; whoever hosts the VM answers. Needs nothing from the network.
+    /// [`asks_per_second`](NetworkLimits::asks_per_second) datagrams; whoever hosts the VM answers. Needs nothing from
+    /// the network, and is the default for that. The answer is remembered, so that a VM is sought in this way once.
     #[default]
     Servers,
     /// It goes to the VM's own address and the agents' port, as in thesis 4.2.3. The control domain of each
-    /// host must intercept such packets and redirect them to its agent, or nobody answers.
+    /// host [intercepts](s_core_backend::interception) such packets. One datagram finds a VM in a data centre of any
+    /// size; if it is not answered, the next goes to every server.
     Vms,
 }
 

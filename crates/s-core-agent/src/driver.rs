@@ -19,6 +19,7 @@ use crate::clock::{Clock, Throttle};
 use crate::config::Mint;
 use crate::event::{Event, Observer};
 use crate::flows::Flows;
+use crate::interception::Intercepted;
 use crate::inventory::Inventory;
 use crate::journal::log;
 use crate::mark_file::MarkFile;
@@ -92,6 +93,7 @@ pub(crate) struct Driver {
     /// Whether the mailbox may hold more.
     pub(crate) more_mail: bool,
     pub(crate) observer: Option<Observer>,
+    pub(crate) intercepted: Option<Intercepted>,
     pub(crate) refusals: Arc<Refusals>,
     pub(crate) inbox: SyncSender<Incoming>,
     /// Held, not used: ends the network thread with the main thread.
@@ -263,6 +265,7 @@ impl Driver {
         let free = inventory.free;
         let domains = inventory.vms.into_iter();
         self.domains = domains.map(|(vm, (uuid, _))| (vm, uuid)).collect();
+        self.intercept();
         self.handle(Input::Hosted { vms, free });
     }
 
@@ -275,6 +278,7 @@ impl Driver {
         let (outcome, why) = match outcome {
             MigrationOutcome::Moved => {
                 self.domains.remove(&vm);
+                self.intercept();
                 tracing::info!(%vm, %target, "migrated");
                 (Outcome::Moved, None)
             }
@@ -373,6 +377,13 @@ impl Driver {
         let _ = self.list_requests.try_send(());
     }
 
+    /// Requests for these VMs shall come here, and for no others.
+    fn intercept(&self) {
+        if let Some(intercepted) = &self.intercepted {
+            intercepted.follow(self.domains.keys().copied().collect());
+        }
+    }
+
     /// In a thread of its own: it may take minutes.
     fn migrate(&mut self, vm: VmId, target: ServerId, deadline: Duration) {
         let hypervisor = Arc::clone(&self.hypervisor);
@@ -426,6 +437,7 @@ impl Driver {
             migrating: self.migrating,
             open_migrations: open.map(|open| (open.vm, open.target)).collect(),
             reservations: self.node.reservation_count(),
+            interception: self.intercepted.as_ref().map(Intercepted::status),
             refused: self.refusals.totals(),
         }
     }

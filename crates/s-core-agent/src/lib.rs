@@ -49,6 +49,7 @@
 //! | deliver | sends tokens over TCP, a connection each | 16 tokens wait |
 //! | flows | reads the switch at an interval | [`FlowSettings`] |
 //! | inventory | asks the hypervisor what runs here | one request waits |
+//! | interception | keeps the rules that bring requests for VMs here, if that is wanted | 5 s each time |
 //! | migrate | one migration at a time | the node's deadline |
 //!
 //! # What strangers can do
@@ -75,7 +76,7 @@
 //!
 //! # What it does not do
 //!
-//! It sets up no flow rules and no interception of packets to VMs, and rotates no logs (it uses `tracing`; the program
+//! It sets up no rules for the flows to be measured, and rotates no logs (it uses `tracing`; the program
 //! brings the subscriber). It decides which VMs may arrive only where the hypervisor
 //! [asks](s_core_backend::Hypervisor::guard), which `xl` does not yet: there, whoever may run `xl migrate` to this
 //! host is let in. It runs on Unix only.
@@ -92,6 +93,7 @@ mod error;
 mod event;
 mod flows;
 mod gate;
+mod interception;
 mod inventory;
 mod journal;
 mod key_file;
@@ -106,7 +108,8 @@ pub use agent::{Agent, AgentHandle};
 pub use config::{Addressing, AgentConfig, DEFAULT_PORT, FlowSettings, Mint, NetworkLimits};
 pub use config_file::{
     BoundsSection, ConfigFile, ConfigFileError, FlowSourceKind, FlowsSection, HypervisorKind,
-    HypervisorSection, KeysSection, LimitsSection, TimingSection, TokenSection, VmSection,
+    HypervisorSection, InterceptionKind, InterceptionSection, KeysSection, LimitsSection,
+    TimingSection, TokenSection, VmSection,
 };
 pub use error::AgentError;
 pub use event::{Event, Observer};
@@ -114,7 +117,7 @@ pub use key_file::{KeyFileError, lab_key, read_key_file};
 pub use mark_file::MarkFileError;
 pub use observe::{Observation, ObserveError, ObservedVm, observe};
 pub use signals::on_termination;
-pub use status::{AgentStatus, FlowTotals, SwitchStatus};
+pub use status::{AgentStatus, FlowTotals, InterceptionStatus, SwitchStatus};
 
 /// Runs the README's example with the tests.
 #[cfg(doctest)]

@@ -1,5 +1,6 @@
 //! Sending: datagrams at once, tokens through a thread of their own.
 
+use std::collections::BTreeSet;
 use std::io::{self, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, UdpSocket};
 use std::sync::Arc;
@@ -7,14 +8,17 @@ use std::sync::mpsc::{Receiver, SyncSender, TrySendError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use s_core_model::{Levels as _, ServerId, ServerIndex};
+use s_core_model::{Levels as _, ServerId, ServerIndex, VmId};
 use s_core_proto::wire::Codec;
-use s_core_proto::{Destination, Message};
+use s_core_proto::{Destination, Message, QueryId};
 use s_core_topology::LocationTable;
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 use crate::clock::Throttle;
-use crate::config::Addressing;
+use crate::error::AgentError;
+
+/// Questions put to VMs' addresses that are remembered, twice as many as a visit has peers at most.
+const ASKED: usize = 1 << 13;
 
 /// A token on its way out.
 #[derive(Debug)]
@@ -32,7 +36,8 @@ pub(crate) struct Post {
     pub(crate) servers: Arc<LocationTable>,
     pub(crate) here: ServerId,
     pub(crate) port: u16,
-    pub(crate) addressing: Addressing,
+    /// How a VM's own address is asked, if it is.
+    pub(crate) vms: Option<VmAddresses>,
     pub(crate) asks: Bucket,
     /// The server that is told first when all are.
     pub(crate) first_told: u32,
@@ -56,14 +61,28 @@ impl Post {
             Destination::Server(server) => {
                 self.datagram(server.addr(), &frame);
             }
-            Destination::HostOf(vm) if self.addressing == Addressing::Vms => {
-                self.datagram(vm.addr(), &frame);
-            }
+            Destination::HostOf(vm) if self.ask_at(vm, message, &frame) => {}
             Destination::HostOf(_) if !self.asks.take(self.server_count()) => {
                 self.lost("more requests to all servers than asks_per_second allows");
             }
             Destination::HostOf(_) | Destination::Everybody => self.tell_everybody(&frame),
         }
+    }
+
+    /// Asks at the VM's own address, if that is wanted and was not tried in vain.
+    fn ask_at(&mut self, vm: VmId, message: &Message, frame: &[u8]) -> bool {
+        let (Message::LocationRequest { query, .. }, Some(vms)) = (message, &mut self.vms) else {
+            return false;
+        };
+        if !vms.is_first(*query) {
+            tracing::debug!(%vm, "its address gave no answer; all servers are asked");
+            return false;
+        }
+        let sent = vms.socket.send_to(frame, (vm.addr(), self.port));
+        if let Err(error) = &sent {
+            tracing::debug!(%vm, %error, "a datagram could not be sent to its address");
+        }
+        sent.is_ok()
     }
 
     fn server_count(&self) -> u32 {
@@ -98,6 +117,46 @@ impl Post {
         if self.losses.permits() {
             tracing::warn!(why, "a message was not sent");
         }
+    }
+}
+
+/// The way to the agents of VMs' hosts by the VMs' own addresses (thesis 4.2.3).
+#[derive(Debug)]
+pub(crate) struct VmAddresses {
+    /// At another port than the agents', where nothing is received. An interception that translates addresses
+    /// remembers both ends of a question: an answer between the agents' ports would be taken for part of it, and be given the
+    /// VM's address.
+    socket: UdpSocket,
+    /// What was asked: a question that comes again was not answered.
+    asked: BTreeSet<QueryId>,
+}
+
+impl VmAddresses {
+    pub(crate) fn open(server: ServerId) -> Result<Self, AgentError> {
+        let address = SocketAddr::from((server.addr(), 0));
+        let open = || {
+            let socket = UdpSocket::bind(address)?;
+            socket.set_nonblocking(true)?;
+            Ok(socket)
+        };
+        let socket = open().map_err(|source| AgentError::Socket {
+            protocol: "UDP",
+            address,
+            source,
+        })?;
+        Ok(Self {
+            socket,
+            asked: BTreeSet::new(),
+        })
+    }
+
+    fn is_first(&mut self, query: QueryId) -> bool {
+        let first = self.asked.insert(query);
+        if self.asked.len() > ASKED {
+            // Their numbers rise.
+            self.asked.pop_first();
+        }
+        first
     }
 }
 
@@ -183,6 +242,16 @@ mod tests {
     use std::sync::mpsc::sync_channel;
 
     use super::*;
+
+    #[test]
+    fn a_question_that_comes_again_was_not_answered() {
+        let mut vms = VmAddresses::open(Ipv4Addr::LOCALHOST.into()).unwrap();
+        let mut first = |query| vms.is_first(QueryId::new(query));
+        assert!([7, 8, 9].into_iter().all(&mut first));
+        assert!(!first(8), "all servers are asked instead");
+        assert!((10..10 + ASKED as u64).all(&mut first));
+        assert!(first(7), "what is long ago is forgotten");
+    }
 
     #[test]
     fn a_server_that_swallows_connections_delays_the_newest_token_once() {

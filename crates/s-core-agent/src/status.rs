@@ -32,6 +32,9 @@ pub struct AgentStatus {
     pub open_migrations: Vec<(VmId, ServerId)>,
     /// How many VMs room is reserved for.
     pub reservations: usize,
+    /// Whether requests for VMs are intercepted here, and what VMs have sent to the agents' port; nothing if the agent
+    /// has no [interception](crate::AgentConfig::interception).
+    pub interception: Option<InterceptionStatus>,
     /// How many datagrams, frames and connections were refused, by reason.
     pub refused: BTreeMap<&'static str, u64>,
 }
@@ -50,6 +53,18 @@ pub struct SwitchStatus {
     pub slow: u64,
     /// How long the latest took.
     pub latest: Duration,
+}
+
+/// What became of the rules of an interception.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct InterceptionStatus {
+    /// Whether the rules were as they should be, or could be made so, when they were last looked at.
+    pub in_place: bool,
+    /// Packets for VMs that were brought to the agent.
+    pub intercepted: u64,
+    /// Packets from VMs to the agents' port that were dropped.
+    pub dropped: u64,
 }
 
 /// Bytes that the switch counted, by what became of them. A byte that a later flow counts again is in none of them.

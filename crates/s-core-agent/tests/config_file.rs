@@ -240,6 +240,14 @@ fn what_is_wrong_is_said_where_it_is() {
     );
     check(&[("\"xl\"", "\"kvm\"")], &["agent.toml:13:8:", "`xl`"]);
     check(
+        &[("\"xl\"", "\"external\"")],
+        &["hypervisor.kind", "of its own"],
+    );
+    check(
+        &[("vm_slots = 16", "")],
+        &["hypervisor.vm_slots", "how many"],
+    );
+    check(
         &[("#hypervisor", "ssh = \"ssh\"\ncommand = \"x {target}\"")],
         &["hypervisor.command", "remove one"],
     );
@@ -290,6 +298,70 @@ fn what_is_wrong_is_said_where_it_is() {
 }
 
 #[test]
+fn what_is_wrong_with_an_interception_is_said() {
+    let check = |top: &str, section: &str, wanted: &[&str]| {
+        let section = format!("[interception]\n{section}");
+        let error = load(&with(&[("#top", top), ("#hypervisor", &section)])).expect_err(wanted[0]);
+        for part in wanted {
+            assert!(error.contains(part), "{error:?} lacks {part:?}");
+        }
+    };
+    let vms = "addressing = \"vms\"";
+    check(
+        vms,
+        "kind = \"none\"",
+        &["addressing", "openflow or bridge", "external"],
+    );
+    check(
+        "",
+        "kind = \"nft\"",
+        &["agent.toml:16:8:", "`openflow`", "`external`"],
+    );
+    check("", "", &["missing field `kind`"]);
+    check("", "kind = \"bridge\"", &["interception.bridge", "xenbr0"]);
+    check(
+        "",
+        "kind = \"bridge\"\nbridge = \"a b\"",
+        &["agent.toml:17:10:", "network interface"],
+    );
+    check(
+        "",
+        "kind = \"bridge\"\nvm_ports = [\"vif*\"]",
+        &["agent.toml:17:12:", "network interface"],
+    );
+    check(
+        vms,
+        "kind = \"bridge\"\nbridge = \"br0\"\nrequests = false",
+        &["interception.requests"],
+    );
+    check(
+        "",
+        "kind = \"none\"\ndrop = true",
+        &["unknown field `drop`"],
+    );
+    let error = load(&with(&[("#top", vms)])).unwrap_err();
+    assert!(error.contains("addressing"), "{error}");
+}
+
+/// Whether there is an interception, and whether the agent's sockets take packets for VMs.
+#[test]
+fn an_interception_is_for_those_who_want_it() {
+    let check = |top: &str, section: &str, wanted: Option<bool>| {
+        let (_, config) = load(&with(&[("#top", top), ("#hypervisor", section)])).unwrap();
+        let transparent = config.interception.map(|of| of.is_transparent());
+        assert_eq!(transparent, wanted, "{top} {section}");
+    };
+    let vms = "addressing = \"vms\"";
+    let openflow = "[interception]\nkind = \"openflow\"\nbridge = \"br0\"";
+    check("", "", None);
+    check(vms, "[interception]\nkind = \"external\"", None);
+    check(vms, openflow, Some(true));
+    check("", openflow, Some(false));
+    check("", &format!("{openflow}\nrequests = true"), Some(true));
+    check(vms, &openflow.replace("openflow", "bridge"), Some(false));
+}
+
+#[test]
 fn everything_can_be_set() {
     let text = with(&[
         (
@@ -307,6 +379,7 @@ fn everything_can_be_set() {
             "reserve_mib = 256\nprogram = \"/usr/sbin/xl\"\nssh = \"ssh -p 22\"\n[timing]\nrest = 0.25\nmigration = 60\nmigration_grace = 0\nsilence = 90\n\
              stagger = 0\n[bounds]\nopen_migrations = 2\nnewcomers = 9\nquiet_rounds = 1\n\
              [limits]\npair_share = 0.5\npinned = [\"10.1.0.1\", \"10.1.0.2\"]\ntakes_none = true\ncool_down = 600\n\
+             [interception]\nkind = \"openflow\"\nbridge = \"xenbr0\"\nrun_dir = \"run\"\nrequests = true\ndrop_from_vms = false\nvm_ports = [\"vif\"]\n\
              [token]\nmint = \"vms\"\ndelay = 5\n[[vm]]\nmac = \"00:16:3e:00:00:01\"\naddress = \"10.1.0.1\"",
         ),
     ]);

@@ -11,7 +11,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
 use common::{Bench, PEER, SOON, VM, where_is};
-use s_core_agent::{AgentConfig, AgentError, Event};
+use s_core_agent::{Addressing, AgentConfig, AgentError, Event};
 use s_core_backend::{FlowSource, FlowSourceError, Poll};
 use s_core_proto::{Arrival, Message, QueryId, Report, TokenVerdict};
 use s_core_token::{Limits, Mark, PolicyKind, Token, TokenView};
@@ -200,6 +200,27 @@ fn tokens_come_by_stream_and_each_is_answered() {
     }
     assert_eq!(bench.refused("token in a datagram"), 1);
     bench.stop();
+}
+
+/// Nothing leads from 127.0.0.0/8 to the VM's address.
+#[test]
+fn all_servers_are_asked_when_a_vms_address_is_of_no_use() {
+    let state = tempfile::tempdir().unwrap();
+    let by_vms = |config: &mut AgentConfig| config.addressing = Addressing::Vms;
+    let bench = Bench::start_with(11, state.path(), by_vms, |flows| flows);
+    let mark = Mark::default().new_epoch(bench.other_id).unwrap();
+    bench.deliver(&bench.token(mark));
+    let began = Instant::now();
+    while !matches!(
+        bench.answer(),
+        Message::LocationRequest {
+            vm: PEER,
+            directed: false,
+            ..
+        }
+    ) {
+        assert!(began.elapsed() < SOON);
+    }
 }
 
 #[test]

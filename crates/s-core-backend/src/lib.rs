@@ -57,8 +57,10 @@
 //!   [attributed](Unattributed); [`Poll::count`] tells what is new in it. [`ovs::OvsFlowSource`],
 //!   [`ovs::netflow::NetFlowSource`] and [`emulated::EmulatedFlowSource`] implement it.
 //! - [`emulated::DataCentre`]: servers, VMs and traffic in memory, with faults to inject and a clock to set.
+//! - [`interception::Interception`]: what brings packets for a VM's address to the agent, and keeps VMs away from the agents'
+//!   port; at a bridge of Open vSwitch or of Linux.
 //!
-//! Both traits are object-safe, and their methods block until a deadline that the caller gives.
+//! The traits are object-safe, and their methods block until a deadline that the caller gives.
 //!
 //! # What it does not do
 //!
@@ -69,9 +71,11 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod emulated;
+pub mod interception;
 pub mod ovs;
 pub mod xl;
 
+mod command;
 mod hypervisor;
 mod source;
 

@@ -15,6 +15,7 @@ Examples:
   dom0-agent check-config /etc/s-core/agent.toml
   dom0-agent --config /etc/s-core/agent.toml   the agent of this host (Xen and Open vSwitch)
   dom0-agent --config /etc/s-core/agent.toml --mint   the same, with a new token at once
+  dom0-agent clean /etc/s-core/agent.toml      after a kill -9, if the agent shall not start again
   dom0-agent capture --config /etc/s-core/agent.toml --out snapshot
 
 Logs go to standard error; RUST_LOG chooses which, e.g. RUST_LOG=s_core_agent=debug.
@@ -45,6 +46,11 @@ pub(crate) enum Command {
     /// Say what is wrong with a configuration file, or "ok"
     CheckConfig {
         /// The file
+        file: PathBuf,
+    },
+    /// Remove the rules of [interception] that an agent has left which was killed; one that starts again does it itself
+    Clean {
+        /// The configuration of the agent
         file: PathBuf,
     },
     /// Write a snapshot of what this host sees: its VMs and how much they talk to each other

@@ -19,6 +19,9 @@ use s_core_token::Mark;
 /// How often to look whether the agent has ended by itself.
 const LOOK: Duration = Duration::from_millis(200);
 
+/// How long removing an interception's rules may take.
+const CLEAN: Duration = Duration::from_secs(10);
+
 /// Everything that can be told about a configuration without asking the hypervisor or the switch.
 fn load(path: &Path) -> Result<(ConfigFile, AgentConfig), Failure> {
     let file = ConfigFile::read(path)?;
@@ -38,6 +41,17 @@ fn load(path: &Path) -> Result<(ConfigFile, AgentConfig), Failure> {
 
 pub(crate) fn check(path: &Path) -> Result<(), Failure> {
     load(path)?;
+    print("ok\n")
+}
+
+/// Removes what an agent's interception has set.
+pub(crate) fn clean(path: &Path) -> Result<(), Failure> {
+    let Some(interception) = ConfigFile::read(path)?.interception()? else {
+        return print(
+            "nothing to remove: the configuration has no interception of the agent's own\n",
+        );
+    };
+    interception.remove(CLEAN)?;
     print("ok\n")
 }
 

@@ -23,6 +23,10 @@ fn main() -> ExitCode {
                 log("warn")?;
                 host::check(&file)
             }
+            (Some(Command::Clean { file }), _) => {
+                log("warn")?;
+                host::clean(&file)
+            }
             (Some(Command::Capture { config, out }), _) => {
                 log("warn")?;
                 host::capture(&config, &out)

@@ -42,6 +42,7 @@ impl ConfigFile {
         config.port = self.port;
         config.addressing = self.addressing;
         self.check_flow_source()?;
+        config.interception = self.interception()?;
         config.flows = self.flow_settings();
         config.identities = self.identities()?;
         config.mint = self.mint()?;
@@ -180,8 +181,15 @@ impl ConfigFile {
     /// [`ConfigFileError`] names the key at fault.
     pub fn hypervisor(&self) -> Result<Arc<dyn Hypervisor>, ConfigFileError> {
         let given = &self.hypervisor;
-        let HypervisorKind::Xl = given.kind;
-        let mut config = XlConfig::new(given.vm_slots);
+        if given.kind == HypervisorKind::External {
+            let problem = "is external: only a program that brings a hypervisor of its own can use this file; write xl";
+            return Err(self.problem("hypervisor.kind", problem));
+        }
+        let Some(vm_slots) = given.vm_slots else {
+            let problem = "is missing; write how many VMs this host runs at most";
+            return Err(self.problem("hypervisor.vm_slots", problem));
+        };
+        let mut config = XlConfig::new(vm_slots);
         config.reserve_mib = given.reserve_mib;
         if let Some(program) = &given.program {
             config.program = program.clone();

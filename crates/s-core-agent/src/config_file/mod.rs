@@ -1,6 +1,7 @@
 //! The configuration of one host's agent, as a TOML file.
 
 mod build;
+mod interception;
 mod values;
 
 use std::collections::BTreeSet;
@@ -17,6 +18,7 @@ use serde::Deserialize;
 
 use crate::config::{Addressing, DEFAULT_PORT};
 use crate::key_file::KeyFileError;
+pub use interception::{InterceptionKind, InterceptionSection};
 
 /// The longest configuration file or list of VMs that is read, in bytes.
 const MAX_LEN: u64 = 64 << 20;
@@ -98,6 +100,9 @@ pub struct ConfigFile {
     pub flows: FlowsSection,
     /// What runs the VMs.
     pub hypervisor: HypervisorSection,
+    /// What brings requests for VMs to the agent, and keeps VMs off the agents' port.
+    #[serde(default)]
+    pub interception: InterceptionSection,
     /// Who makes the first token.
     #[serde(default)]
     pub token: TokenSection,
@@ -259,10 +264,10 @@ pub enum FlowSourceKind {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct HypervisorSection {
-    /// `xl`.
+    /// `xl` or `external`.
     pub kind: HypervisorKind,
-    /// How many VMs this host runs at most.
-    pub vm_slots: u32,
+    /// How many VMs this host runs at most; `xl` needs it, and the other keys are for `xl` alone.
+    pub vm_slots: Option<u32>,
     /// Memory that is not given to VMs, in MiB. Default 0.
     #[serde(default)]
     pub reserve_mib: u32,
@@ -281,6 +286,8 @@ pub struct HypervisorSection {
 pub enum HypervisorKind {
     /// Xen, through the program `xl`.
     Xl,
+    /// One that the program brings which embeds the agent; `dom0-agent` has none.
+    External,
 }
 
 /// `[token]`: at most one agent of a cluster has `mint`. Without it the agents make a token by themselves, after

@@ -9,7 +9,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use crate::FlowSourceError;
-use crate::xl::command::{Exit, RunError, run};
+use crate::command::{Exit, RunError, run};
 
 /// The longest name of a network device, in bytes.
 const LONGEST_NAME: usize = 15;

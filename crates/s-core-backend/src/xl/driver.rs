@@ -6,13 +6,13 @@ use std::time::{Duration, Instant};
 use s_core_flow::MacAddr;
 use s_core_model::ServerId;
 
-use super::command::{Exit, Finished, RunError, run};
 use super::list::is_half_migrated;
 use super::outcome::{Sighting, classify, reason, settle};
 use super::{
     DomainConfig, HostInfo, InvalidXlConfig, ListedDomain, MAX_OUTPUT, NetworkInterface,
     ParseError, XlConfig, parse_info, parse_list, parse_list_long, parse_network_list,
 };
+use crate::command::{Exit, Finished, RunError, run};
 use crate::{Domain, FreeCapacity, Hypervisor, HypervisorError, MigrationOutcome, Uuid};
 
 /// The most of a migration's time that is kept for looking where the domain is afterwards.

@@ -24,8 +24,6 @@
 //! such a name is never reported as one that runs here; it takes up room nevertheless. The former are reported as
 //! [arriving](crate::Hypervisor::arriving).
 
-mod capture;
-pub(crate) mod command;
 mod config;
 mod driver;
 mod error;
@@ -35,7 +33,7 @@ mod list_long;
 mod network_list;
 mod outcome;
 
-pub use command::Exit;
+pub use crate::command::{Exit, MAX_OUTPUT};
 pub use config::{InvalidXlConfig, MigrationTransport, XlConfig};
 pub use driver::Xl;
 pub use error::ParseError;
@@ -44,6 +42,3 @@ pub use list::{DomainState, ListedDomain, parse_list};
 pub use list_long::{DomainConfig, parse_list_long};
 pub use network_list::{NetworkInterface, parse_network_list};
 pub use outcome::classify;
-
-/// The longest output of `xl` that is read, in bytes: room for some 10,000 domains of `xl list -l`.
-pub const MAX_OUTPUT: usize = 16 << 20;

@@ -12,10 +12,10 @@
 //!    reports failure and hands the permission back: `Migration failed due to problems at target.`
 //!    Or no report comes: `Migration failed during final handshake`.
 
-use super::command::Exit;
 use super::error::shortened;
 use super::list::ListedDomain;
 use crate::MigrationOutcome;
+use crate::command::Exit;
 
 /// Tells from the exit of `xl migrate` and its standard error what became of the domain.
 ///

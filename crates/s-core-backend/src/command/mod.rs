@@ -1,7 +1,9 @@
 //! Runs a program for a bounded time and keeps a bounded part of what it writes.
 
+mod capture;
+
 use std::ffi::OsString;
-use std::io::{self, Read};
+use std::io::{self, Read, Write as _};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
@@ -12,8 +14,10 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, Signal, kill_process_group};
 
-use super::MAX_OUTPUT;
-use super::capture::Capture;
+use capture::Capture;
+
+/// The longest output of a program that is read, in bytes: room for some 10,000 domains of `xl list -l`.
+pub const MAX_OUTPUT: usize = 16 << 20;
 
 /// How often to look whether the program has ended while something else holds its pipes open.
 const TICK: Duration = Duration::from_millis(20);
@@ -30,7 +34,7 @@ const LAST_READS: usize = (1 << 20) / CHUNK + 1;
 /// How much of standard error is kept, from its beginning and from its end.
 const STDERR_KEPT: (usize, usize) = (16 << 10, 48 << 10);
 
-/// How a run of `xl` ended.
+/// How a run of a program ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
     /// It ended with this exit code.
@@ -94,18 +98,40 @@ pub(crate) fn run(
     args: &[OsString],
     deadline: Duration,
 ) -> Result<Finished, RunError> {
+    run_with_input(program, args, String::new(), deadline)
+}
+
+/// As [`run`], with this to read.
+///
+/// # Errors
+///
+/// As [`run`].
+pub(crate) fn run_with_input(
+    program: &Path,
+    args: &[OsString],
+    input: String,
+    deadline: Duration,
+) -> Result<Finished, RunError> {
     let started = Instant::now();
     let grace = (deadline / 10).min(LONGEST_GRACE);
     let mut child = Command::new(program)
         .args(args)
         .env("LC_ALL", "C")
         .env("LANG", "C")
-        .stdin(Stdio::null())
+        .stdin(if input.is_empty() {
+            Stdio::null()
+        } else {
+            Stdio::piped()
+        })
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .process_group(0)
         .spawn()
         .map_err(RunError::NotStarted)?;
+    if let Some(mut stdin) = child.stdin.take() {
+        // It ends with the program at the latest. What a program does not read it need not be given.
+        thread::spawn(move || drop(stdin.write_all(input.as_bytes())));
+    }
     let mut pipes = Pipes::of(&mut child);
     let exit = match wait(&mut child, &mut pipes, started, deadline - grace) {
         Ok(Some(status)) => {
