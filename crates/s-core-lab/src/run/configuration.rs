@@ -104,11 +104,6 @@ fn agent_toml(layout: &Layout, settings: &AgentSettings, host: HostNumber) -> St
     } else {
         "servers"
     };
-    let interception = if settings.interception {
-        "openflow"
-    } else {
-        "none"
-    };
     format!(
         "server = \"{server}\"\n\
          servers = \"../servers.csv\"\n\
@@ -126,10 +121,11 @@ fn agent_toml(layout: &Layout, settings: &AgentSettings, host: HostNumber) -> St
          interval = {interval}\n\
          window = {window}\n\
          \n[interception]\n\
-         kind = \"{interception}\"\n\
+         kind = \"openflow\"\n\
          bridge = \"{bridge}\"\n\
+         run_dir = \".\"\n\
          \n[hypervisor]\n\
-         kind = \"embedder\"\n\
+         kind = \"external\"\n\
          vm_slots = {slots}\n\
          \n[timing]\n\
          rest = {rest}\n\
