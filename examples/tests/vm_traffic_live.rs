@@ -116,7 +116,7 @@ fn what_is_set_on_the_switch_goes_again_also_after_a_signal() {
     let state = |lab: &Lab| lab.rules() + &lab.vsctl("--columns=targets list NetFlow");
     let before = state(&lab);
     for (option, mark) in [
-        ("--ip-pair-rule", "0x53434f5245000001"),
+        ("--ip-pair-rule", "0x4950504149520001"),
         ("--netflow", "127.0.0.1"),
     ] {
         let watcher = Watcher::start(&lab, &[option, "br0", "--json", "--interval", "60"]);

@@ -7,7 +7,7 @@ use super::openflow::{BridgeName, OpenFlow};
 use crate::FlowSourceError;
 
 /// The rule's mark, by which it is known again: "SCORE" and a number.
-pub const IP_PAIR_COOKIE: u64 = 0x5343_4f52_4500_0001;
+pub const IP_PAIR_COOKIE: u64 = 0x4950_5041_4952_0001;
 
 const ACTIONS: &str =
     "actions=move:NXM_OF_IP_SRC[]->NXM_NX_REG0[],move:NXM_OF_IP_DST[]->NXM_NX_REG1[],NORMAL";

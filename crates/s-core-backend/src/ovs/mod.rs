@@ -12,11 +12,11 @@
 //! talking pairs:
 //!
 //! ```text
-//! cookie=0x53434f5245000001,priority=1,ip,actions=move:NXM_OF_IP_SRC[]->NXM_NX_REG0[],move:NXM_OF_IP_DST[]->NXM_NX_REG1[],NORMAL
+//! cookie=0x4950504149520001,priority=1,ip,actions=move:NXM_OF_IP_SRC[]->NXM_NX_REG0[],move:NXM_OF_IP_DST[]->NXM_NX_REG1[],NORMAL
 //! ```
 //!
 //! [`OvsFlowSource::with_ip_pair_rule`] keeps it on a bridge whose rule of priority 0 is NORMAL alone; `ovs-ofctl del-flows
-//! BRIDGE cookie=0x53434f5245000001/-1` takes it away where a process was killed. On a bridge with other rules, set one
+//! BRIDGE cookie=0x4950504149520001/-1` takes it away where a process was killed. On a bridge with other rules, set one
 //! that suits it by hand: all that counts is that both addresses are moved. IPv6 needs a
 //! rule of its own: `ipv6`, `NXM_NX_IPV6_SRC[]->NXM_NX_XXREG0[]` and
 //! `NXM_NX_IPV6_DST[]->NXM_NX_XXREG1[]`.

@@ -114,44 +114,61 @@ impl Course {
     }
 
     fn moves(&self) -> Section {
-        let mut table = Table::new([
+        let mut moves = Table::new(["VM", "from", "to", "at s", "took s", "MiB sent", "still ms"]);
+        let mut felt = Table::new([
             "VM",
-            "from",
-            "to",
-            "at s",
-            "took s",
-            "MiB sent",
-            "still ms",
-            "RTT ms before",
+            "RTT before",
             "during",
             "after",
-            "longest gap ms",
+            "longest gap",
             "MB/s before",
             "during",
             "after",
         ]);
         for migration in &self.migrations {
-            table.push(self.row(migration));
+            moves.push(self.moved(migration));
+            felt.push(self.felt(migration));
         }
         let failed = match self.failed {
             0 => String::new(),
-            failed => format!(" {failed} more did not succeed; migrations.csv does not have them."),
+            failed => format!(" {failed} more did not succeed."),
         };
         Section {
             title: "Migrations".into(),
-            blocks: vec![Block::Table(
-                format!(
-                    "Every migration. \"Still\": how long the VM stood still, as the hypervisor measured it. Round-trip times (the \
-                     median), the longest time without an answer, and throughput (both directions) are of the probed pair that the VM \
-                     is of, five seconds before, while it migrated, and five seconds after; pairs without probes have none.{failed}"
+            blocks: vec![
+                Block::Table(
+                    format!(
+                        "Every migration. \"Still\": how long the VM stood still, as the hypervisor \
+                         measured it.{failed}"
+                    ),
+                    moves,
                 ),
-                table,
-            )],
+                Block::Table(
+                    "What a migrating VM and the one that it exchanges most with felt: median round-trip \
+                     time and longest time without an answer, in ms, and throughput of both directions, \
+                     five seconds before, while it migrated, and five seconds after."
+                        .into(),
+                    felt,
+                ),
+            ],
         }
     }
 
-    fn row(&self, migration: &Migration) -> Vec<Cell> {
+    fn moved(&self, migration: &Migration) -> Vec<Cell> {
         let report = self.report_of(migration);
+        let took = migration.ended.saturating_sub(migration.began);
+        vec![
+            Cell::text(migration.vm.to_string()),
+            Cell::text(migration.source.to_string()),
+            Cell::text(migration.target.to_string()),
+            tenths(migration.began.as_secs_f64()),
+            tenths(took.as_secs_f64()),
+            number(report.map(|report| report.bytes as f64 / f64::from(1 << 20))),
+            number(report.map(|report| 1e3 * report.downtime_seconds)),
+        ]
+    }
+
+    fn felt(&self, migration: &Migration) -> Vec<Cell> {
         let of_vm = |from, to| [from, to].contains(&migration.vm);
         let probes = self.probes.iter().find(|of| of_vm(of.from, of.to));
         let throughput: Vec<_> = (self.throughput.iter())
@@ -163,22 +180,15 @@ impl Course {
             (began, ended),
             (ended, ended + AROUND),
         ];
-        let mut row = vec![
-            Cell::text(migration.vm.to_string()),
-            Cell::text(migration.source.to_string()),
-            Cell::text(migration.target.to_string()),
-            tenths(began.as_secs_f64()),
-            tenths((ended - began).as_secs_f64()),
-            number(report.map(|report| report.bytes as f64 / f64::from(1 << 20))),
-            number(report.map(|report| 1e3 * report.downtime_seconds)),
-        ];
+        let milliseconds = |time: Duration| 1e3 * time.as_secs_f64();
         let round_trip = |(from, to)| {
             let median = probes.and_then(|probes| part(probes, from, to).quantile(0.5));
-            number(median.map(|median| 1e3 * median.as_secs_f64()))
+            number(median.map(milliseconds))
         };
-        row.extend(spans.map(round_trip));
         let gap = probes.map(|probes| part(probes, spans[0].0, spans[2].1).longest_gap());
-        row.push(number(gap.map(|gap| 1e3 * gap.as_secs_f64())));
+        let mut row = vec![Cell::text(migration.vm.to_string())];
+        row.extend(spans.map(round_trip));
+        row.push(number(gap.map(milliseconds)));
         row.extend(spans.map(|span| number(mean(&throughput, span).map(|rate| rate / 1e6))));
         row
     }
