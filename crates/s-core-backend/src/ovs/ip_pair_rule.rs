@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::openflow::{BridgeName, OpenFlow};
 use crate::FlowSourceError;
 
-/// The rule's mark, by which it is known again: "SCORE" and a number.
+/// The rule's mark, by which it is known again: "IPPAIR" and a number.
 pub const IP_PAIR_COOKIE: u64 = 0x4950_5041_4952_0001;
 
 const ACTIONS: &str =
