@@ -16,6 +16,8 @@ pub enum Said {
     Holding {
         /// The VM.
         vm: VmId,
+        /// The epoch of the token's mark, and the server that it is from.
+        epoch: (u64, ServerId),
     },
     /// The holder does not migrate.
     Stayed {
@@ -94,7 +96,10 @@ impl Said {
 
     fn of_report(report: &Report) -> Option<Self> {
         Some(match report {
-            Report::Holding { vm, .. } => Self::Holding { vm: *vm },
+            Report::Holding { vm, mark } => Self::Holding {
+                vm: *vm,
+                epoch: (mark.epoch.counter, mark.epoch.origin),
+            },
             Report::Stayed { vm, why } => Self::Stayed {
                 vm: *vm,
                 informed: matches!(
