@@ -52,14 +52,14 @@ pub(crate) fn run(source: &Live, form: Form) -> Result<(), Failure> {
 /// What is read of the switch.
 enum Switch {
     Datapath(Box<OvsFlowSource>),
-    NetFlow(NetFlowSource, MacTable),
+    NetFlow(Box<NetFlowSource>, MacTable),
 }
 
 impl Switch {
     fn new(source: &Live, seed: u64) -> Self {
         if let (Some(bridge), Some(ovsdb)) = (&source.netflow, &source.ovsdb) {
             let netflow = NetFlowSource::new(&source.socket, ovsdb, bridge.clone(), seed);
-            return Self::NetFlow(netflow, MacTable::new(0, seed));
+            return Self::NetFlow(Box::new(netflow), MacTable::new(0, seed));
         }
         let mut switch = OvsFlowSource::new(&source.socket, seed);
         if let Some(name) = &source.datapath {

@@ -6,7 +6,7 @@ use std::fs::File;
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -169,10 +169,7 @@ impl Cluster {
 
     /// The next thing that an agent says, if one does in time.
     pub fn next(&self, timeout: Duration) -> Option<Heard> {
-        match self.heard.recv_timeout(timeout) {
-            Ok(heard) => Some(heard),
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => None,
-        }
+        self.heard.recv_timeout(timeout).ok()
     }
 
     /// Kills an agent, as `kill -9` does. Does nothing if it has ended.
