@@ -50,6 +50,7 @@ fn unchanging(bench: &Bench) -> AgentStatus {
     let mut status = bench.agent.status().unwrap();
     status.refused.clear();
     status.flows = Default::default();
+    status.switch = Default::default();
     status.measured = true;
     status
 }
