@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{BufRead as _, BufReader};
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -144,6 +145,8 @@ impl Cluster {
             .arg(host.0.to_string())
             .arg(self.configuration(host));
         let mut agent = command
+            // A terminal's Ctrl-C is for this process: it tells the agents, once.
+            .process_group(0)
             // An agent ends when this end of it is closed.
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -208,12 +211,12 @@ impl Cluster {
         ticks as f64 / rustix::param::clock_ticks_per_second() as f64
     }
 
-    /// Has all agents end as by SIGTERM: migrations in flight are seen to their end.
+    /// Has all agents end as by SIGTERM, and waits for it; what they say meanwhile can still be [heard](Self::next).
     ///
     /// # Errors
     ///
-    /// [`LabError::DeadlineExceeded`] if one had to be killed.
-    pub fn stop(mut self) -> Result<(), LabError> {
+    /// [`LabError::DeadlineExceeded`] if one has not ended in time; it is killed when the cluster is dropped.
+    pub fn stop(&mut self) -> Result<(), LabError> {
         for agent in self.agents.values() {
             if let Some(pid) = i32::try_from(agent.id()).ok().and_then(Pid::from_raw) {
                 // It may have ended.
@@ -239,8 +242,11 @@ impl Cluster {
     }
 }
 
+/// Agents that still run get the time to take their rules away.
 impl Drop for Cluster {
     fn drop(&mut self) {
+        // Nobody is left to be told.
+        let _ = self.stop();
         for agent in self.agents.values_mut() {
             // It may have ended before.
             let _ = agent.kill().and_then(|()| agent.wait());

@@ -112,12 +112,13 @@ pub fn run(
         under_way: BTreeMap::new(),
     };
     following.rest(watcher, stop)?;
-    let cluster = Cluster::start(layout, &settings.agents, program)?;
+    let mut cluster = Cluster::start(layout, &settings.agents, program)?;
     following.course.agents_from = begin.elapsed();
     following.follow(&cluster, watcher, stop)?;
     following.rest(watcher, stop)?;
     following.course.agents_seconds = cluster.cpu_seconds();
     cluster.stop()?;
+    following.hear_the_rest(&cluster, watcher)?;
     let reports = reports_since(layout, began)?;
     let series = probes.stop()?;
     let throughput = sampler.stop();
@@ -238,6 +239,21 @@ impl Following<'_> {
         Ok(())
     }
 
+    /// What agents said after the cost had settled, or the run was to end: a migration may have ended since.
+    fn hear_the_rest(
+        &mut self,
+        cluster: &Cluster,
+        watcher: &mut dyn Watcher,
+    ) -> Result<(), RunError> {
+        while let Some(heard) = cluster.next(Duration::ZERO) {
+            if heard.said.is_some() {
+                watcher.heard(&heard);
+                self.hear(&heard)?;
+            }
+        }
+        Ok(())
+    }
+
     fn hear(&mut self, heard: &Heard) -> Result<(), RunError> {
         let at = heard.at.saturating_duration_since(self.begin);
         let Some(said) = &heard.said else {
@@ -280,7 +296,7 @@ impl Following<'_> {
                 migrations,
                 quiet_rounds,
             } => {
-                self.settled = self.settling.end_round(*migrations, *quiet_rounds);
+                self.settled |= self.settling.end_round(*migrations, *quiet_rounds);
                 self.course.rounds.push(Round {
                     number: *round,
                     at,
