@@ -2,8 +2,8 @@
 
 mod decision;
 mod flow_table;
+mod laboratory;
 mod measure;
-mod namespace;
 mod polling;
 mod progress;
 mod report;

@@ -23,6 +23,7 @@ use s_core_proto::{Config, wire::Keyring};
 use s_core_token::PolicyKind;
 use s_core_topology::LocationTable;
 
+use crate::laboratory::Laboratory;
 use crate::measure::{Spread, thread_time};
 use crate::progress::Progress;
 use switch::Switch;
@@ -82,7 +83,7 @@ pub(crate) enum Polling {
 
 /// Measures the agent on a switch of its own.
 pub(crate) fn measure(plan: Plan, progress: &Progress) -> Result<Polling, Failure> {
-    if let Some(missing) = Switch::missing() {
+    if let Some(missing) = Laboratory::missing() {
         return Ok(Polling::LeftOut(missing));
     }
     progress.step("an Open vSwitch starts")?;
