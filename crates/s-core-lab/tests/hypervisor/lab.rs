@@ -1,6 +1,7 @@
 //! A small laboratory: two hosts with a switch each on one bridge, and nothing left behind.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
@@ -13,7 +14,7 @@ use s_core_backend::ovs::ovsdb::Ovsdb;
 use s_core_backend::{Hypervisor as _, MigrationOutcome};
 use s_core_lab::hypervisor::{MigrationSettings, Observer};
 use s_core_lab::system::{ip_batch, run};
-use s_core_lab::{HostNumber, LabHypervisor, Layout, Shape, VmNumber, namespace};
+use s_core_lab::{HostNumber, LabError, LabHypervisor, Layout, Shape, VmNumber, namespace};
 
 use crate::support::{TakenDown, is_possible};
 
@@ -60,13 +61,13 @@ impl Lab {
     }
 
     pub(crate) fn observed(&self, host: HostNumber, observer: Arc<dyn Observer>) -> LabHypervisor {
-        LabHypervisor::start(&self.layout, host, settings(), observer).unwrap()
+        start(&self.layout, host, settings(), observer)
     }
 
     /// A hypervisor with the usual steps, for tests in which nothing is waited for in vain.
     pub(crate) fn patient(&self, host: HostNumber, observer: Arc<dyn Observer>) -> LabHypervisor {
         let settings = MigrationSettings::default();
-        LabHypervisor::start(&self.layout, host, settings, observer).unwrap()
+        start(&self.layout, host, settings, observer)
     }
 
     /// Migrates [`VM`] to a host.
@@ -148,6 +149,26 @@ pub(crate) fn settings() -> MigrationSettings {
         step: Duration::from_secs(1),
         ..MigrationSettings::default()
     }
+}
+
+/// Starts a hypervisor. The port of the one before it is held a moment longer by programs that another test is about to
+/// start: they have all that this process had open.
+pub(crate) fn start(
+    layout: &Layout,
+    host: HostNumber,
+    settings: MigrationSettings,
+    observer: Arc<dyn Observer>,
+) -> LabHypervisor {
+    let mut started = None;
+    let begins = || {
+        let observer = Arc::clone(&observer);
+        let new = LabHypervisor::start(layout, host, settings.clone(), observer);
+        let again = matches!(&new, Err(LabError::Program { source, .. }) if source.kind() == ErrorKind::AddrInUse);
+        started = Some(new);
+        !again
+    };
+    eventually(begins);
+    started.unwrap().unwrap()
 }
 
 /// Whether it becomes true within five seconds.
