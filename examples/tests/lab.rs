@@ -4,21 +4,23 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod program;
 #[path = "../../crates/s-core-lab/tests/support/mod.rs"]
 mod support;
 
-use std::path::Path;
-use std::process::{Command, Output};
+use std::os::unix::process::CommandExt as _;
+use std::process::{Output, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
 
-use s_core_lab::Shape;
+use program::program;
+use rustix::process::{Pid, Signal, kill_process_group};
+use s_core_lab::{Shape, namespace};
 use serde_json::Value;
-use support::{TakenDown, is_possible, layout};
+use support::{TakenDown, is_possible, layout, traces};
 
 fn lab(arguments: &[&str]) -> Output {
-    let test = std::env::current_exe().unwrap();
-    let profile = test.parent().and_then(Path::parent).unwrap();
-    let mut program = Command::new(profile.join("examples/lab"));
-    program.args(arguments).output().unwrap()
+    program("lab").args(arguments).output().unwrap()
 }
 
 fn check(arguments: &[&str], code: i32, says: &str) -> String {
@@ -34,6 +36,10 @@ fn check(arguments: &[&str], code: i32, says: &str) -> String {
 fn wrong_calls_are_refused() {
     for (arguments, says) in [
         (&["up", "--hosts", "0"][..], "hosts: 0 is not 1 to 250"),
+        (
+            &["up", "--vms", "0"],
+            "vms_per_host: 0 leaves nothing to move",
+        ),
         (&["up", "--hosts", "300000"], "300000 is not in 0..=65535"),
         (
             &["up", "--fan-out", "8"],
@@ -97,4 +103,33 @@ fn a_laboratory_comes_and_goes() {
     );
     call(&["down"], 0, "removed nothing, for nothing was there");
     call(&["status"], 1, &absent);
+}
+
+/// As a terminal does it: the signal goes to the whole group of processes.
+#[test]
+fn an_interrupted_up_leaves_nothing() {
+    if !is_possible("an_interrupted_up_leaves_nothing") {
+        return;
+    }
+    let layout = layout('i', Shape::default());
+    let lab = TakenDown(layout.name().clone());
+    let name = lab.0.as_str();
+    let namespaces = || namespace::with_prefix(&layout.prefix()).unwrap().len();
+    // While namespaces are made, and while switches start.
+    for (made, then) in [(5, 0), (145, 0), (145, 300)] {
+        let mut up = program("lab");
+        up.args(["up", "--name", name, "--hosts", "16", "--vms", "8"]);
+        let up = up.process_group(0).stderr(Stdio::piped()).spawn().unwrap();
+        let begun = Instant::now();
+        while namespaces() < made && begun.elapsed() < Duration::from_secs(20) {
+            thread::sleep(Duration::from_millis(1));
+        }
+        thread::sleep(Duration::from_millis(then));
+        kill_process_group(Pid::from_child(&up), Signal::INT).unwrap();
+        let output = up.wait_with_output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        let wanted = format!("error: interrupted: laboratory {name} was not made\n");
+        assert_eq!((output.status.code(), said), (Some(1), wanted));
+        assert_eq!(traces(&lab.0), [""; 0], "{made} namespaces and {then} ms");
+    }
 }

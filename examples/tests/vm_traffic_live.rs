@@ -13,8 +13,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use ovs_lab::traffic::{tcp_stream, udp_bursts, udp_ping_pong, within_one_per_cent};
-use ovs_lab::{IP_PAIR_RULE, Lab, address};
+use ovs_lab::{Lab, address};
 use program::program;
+use s_core_backend::ovs::IP_PAIR_RULE;
 use serde_json::Value;
 
 /// Watches the switch until it has written its reports, then tells the JSON object of each.

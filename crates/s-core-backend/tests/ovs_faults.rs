@@ -12,11 +12,11 @@ use std::time::{Duration, Instant};
 
 use ovs_lab::log::Log;
 use ovs_lab::traffic::udp_ping_pong;
-use ovs_lab::{IP_PAIR_RULE, Lab, address, mac};
+use ovs_lab::{Lab, address, mac};
 use rustix::process::Signal;
-use s_core_backend::ovs::OvsFlowSource;
 use s_core_backend::ovs::netflow::NetFlowSource;
 use s_core_backend::ovs::unixctl::Unixctl;
+use s_core_backend::ovs::{IP_PAIR_RULE, OvsFlowSource};
 use s_core_backend::{End, FlowSource, FlowSourceError, Poll};
 
 const DEADLINE: Duration = Duration::from_secs(10);

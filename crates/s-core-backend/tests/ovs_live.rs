@@ -14,10 +14,10 @@ use std::thread;
 use std::time::Duration;
 
 use ovs_lab::traffic::{tcp_stream, udp_bursts, udp_ping_pong, within_one_per_cent};
-use ovs_lab::{IP_PAIR_RULE, Lab, address, mac};
-use s_core_backend::ovs::OvsFlowSource;
+use ovs_lab::{Lab, address, mac};
 use s_core_backend::ovs::ovsdb::Ovsdb;
 use s_core_backend::ovs::unixctl::Unixctl;
+use s_core_backend::ovs::{IP_PAIR_RULE, OvsFlowSource};
 use s_core_backend::{End, FlowSource, FlowSourceError};
 use s_core_flow::CounterDeltas;
 

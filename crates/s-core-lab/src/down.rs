@@ -16,7 +16,7 @@ pub struct Removed {
     pub processes: usize,
     /// Network namespaces.
     pub namespaces: usize,
-    /// Whether there was a directory with files.
+    /// Whether there was a directory with anything in it.
     pub directory: bool,
 }
 

@@ -28,6 +28,9 @@ pub enum LabError {
         "laboratory {0} is being made or removed by another process: try again when it is done"
     )]
     Busy(LabName),
+    /// Whoever asked for the laboratory has changed their mind while it was made.
+    #[error("interrupted: laboratory {0} was not made")]
+    Interrupted(LabName),
     /// The machine lacks something.
     #[error("{0}")]
     Missing(String),

@@ -9,11 +9,12 @@ use crate::error::LabError;
 pub(crate) const SCHEMA: &str = "/usr/share/openvswitch/vswitch.ovsschema";
 
 /// Programs, each with its package of Debian.
-const PROGRAMS: [(&str, &str); 8] = [
+const PROGRAMS: [(&str, &str); 9] = [
     ("ovs-vswitchd", "openvswitch-switch"),
     ("ovsdb-server", "openvswitch-switch"),
     ("ovsdb-tool", "openvswitch-switch"),
     ("ovs-vsctl", "openvswitch-switch"),
+    ("ovs-ofctl", "openvswitch-switch"),
     ("ip", "iproute2"),
     ("tc", "iproute2"),
     ("nft", "nftables"),

@@ -88,9 +88,8 @@ impl<F: Fn(&str) -> bool> Members<F> {
     pub(crate) fn new(is_meant: F) -> Result<Self, LabError> {
         let names = namespace::with_prefix("")?;
         let meant = names.iter().filter(|name| is_meant(name));
-        let namespaces = meant
-            .filter_map(|name| identity(&namespace::path(name)))
-            .collect();
+        let namespaces = meant.filter_map(|name| identity(&namespace::path(name)));
+        let namespaces = of_laboratories(namespaces, &spared());
         Ok(Self {
             is_meant,
             namespaces,
@@ -144,6 +143,21 @@ impl<F: Fn(&str) -> bool> Members<F> {
         let mounts = fs::read_to_string(process.join("mountinfo")).unwrap_or_default();
         mounts.lines().filter_map(sysfs_source).any(&self.is_meant)
     }
+}
+
+/// The network namespaces of the machine and of this process. `ip netns attach` can give them any name, also one of a
+/// laboratory, to which their processes do not belong for that.
+fn spared() -> Vec<Identity> {
+    let paths = ["/proc/1/ns/net", "/proc/self/ns/net"];
+    let identities = paths.iter().map(Path::new).filter_map(identity);
+    identities.collect()
+}
+
+fn of_laboratories(
+    named: impl Iterator<Item = Identity>,
+    spared: &[Identity],
+) -> BTreeSet<Identity> {
+    named.filter(|named| !spared.contains(named)).collect()
 }
 
 /// The values of [`namespace::MARK`] in an environment.
@@ -262,6 +276,20 @@ mod tests {
         let environment =
             b"A=B\0S_CORE_LAB_NAMESPACE=score-lab-h1\0S_CORE_LAB_NAMESPACES=x\0\xff\0";
         assert_eq!(marks(environment).collect::<Vec<_>>(), ["score-lab-h1"]);
+    }
+
+    #[test]
+    fn the_machines_own_network_is_no_laboratorys() {
+        let spared = spared();
+        let own = identity(Path::new("/proc/self/ns/net")).unwrap();
+        assert!(spared.contains(&own));
+        // Another user's may not be looked at.
+        let machines = identity(Path::new("/proc/1/ns/net"));
+        assert!(machines.is_none_or(|machines| spared.contains(&machines)));
+        let other = (own.0, own.1 + 1);
+        let named = [other, own].into_iter().chain(machines);
+        let namespaces = of_laboratories(named, &spared);
+        assert_eq!(namespaces, BTreeSet::from([other]));
     }
 
     #[test]

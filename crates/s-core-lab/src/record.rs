@@ -1,7 +1,8 @@
 //! The directory of a laboratory: who may change the laboratory now, and what its layout is.
 
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, File, Metadata, TryLockError};
 use std::io::{self, Read as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -24,54 +25,83 @@ pub(crate) struct Claim {
 }
 
 impl Claim {
-    /// Makes the directory, with the layout in it.
+    /// Takes the right to make a laboratory, and writes its layout.
     pub(crate) fn new(layout: &Layout) -> Result<Self, LabError> {
         let name = layout.name();
         if !namespace::with_prefix(&name.prefix())?.is_empty() {
             return Err(LabError::Exists(name.clone()));
         }
+        let claim = Self::of(name)?;
         let directory = name.directory();
-        create(&directory).map_err(|source| match source.kind() {
-            io::ErrorKind::AlreadyExists => LabError::Exists(name.clone()),
-            _ => file_error(&directory, source),
-        })?;
-        let claim = Self::of(name)?.ok_or_else(|| LabError::Unknown(name.clone()))?;
+        if !is_empty(&directory).map_err(|source| file_error(&directory, source))? {
+            return Err(LabError::Exists(name.clone()));
+        }
         write(layout)?;
         Ok(claim)
     }
 
-    /// Takes the right over a laboratory; `None` if it has no directory.
-    pub(crate) fn of(name: &LabName) -> Result<Option<Self>, LabError> {
+    /// Takes the right over a laboratory. Its directory is made if it is not there: without it nothing would keep a
+    /// process from making the laboratory that another one removes.
+    pub(crate) fn of(name: &LabName) -> Result<Self, LabError> {
         let directory = name.directory();
-        let lock = match File::open(&directory) {
-            Ok(lock) => lock,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(source) => return Err(file_error(&directory, source)),
-        };
-        let deadline = Instant::now() + TRANSIENT;
-        loop {
-            match lock.try_lock() {
-                Ok(()) => return Ok(Some(Self { _lock: lock })),
-                Err(TryLockError::WouldBlock) if Instant::now() < deadline => {
-                    thread::sleep(Duration::from_millis(20));
-                }
-                Err(TryLockError::WouldBlock) => return Err(LabError::Busy(name.clone())),
-                Err(TryLockError::Error(source)) => return Err(file_error(&directory, source)),
-            }
+        match lock(&directory, TRANSIENT) {
+            Ok(Some(lock)) => Ok(Self { _lock: lock }),
+            Ok(None) => Err(LabError::Busy(name.clone())),
+            Err(source) => Err(file_error(&directory, source)),
         }
     }
 }
 
-/// Makes a directory that does not exist yet. The one above it goes away with the last laboratory, perhaps right now.
+/// Makes the directory if need be, and locks it; `None` if others have it for longer than `patience`.
+fn lock(directory: &Path, patience: Duration) -> io::Result<Option<File>> {
+    let deadline = Instant::now() + patience;
+    loop {
+        create(directory)?;
+        let lock = match File::open(directory) {
+            Ok(opened) => try_lock(opened, directory)?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => return Err(error),
+        };
+        if lock.is_some() || Instant::now() >= deadline {
+            return Ok(lock);
+        }
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Locks an opened directory, unless others have it, or it is no longer the one at this path: whoever had the lock has
+/// perhaps removed it, and somebody else has made a new one.
+fn try_lock(opened: File, directory: &Path) -> io::Result<Option<File>> {
+    match opened.try_lock() {
+        Ok(()) => Ok(is_at(&opened, directory)?.then_some(opened)),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(error)) => Err(error),
+    }
+}
+
+/// Whether this is what the path names now.
+fn is_at(file: &File, path: &Path) -> io::Result<bool> {
+    let identity = |of: Metadata| (of.dev(), of.ino());
+    match fs::metadata(path) {
+        Ok(there) => Ok(identity(there) == identity(file.metadata()?)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Makes a directory unless it exists. The one above it goes away with the last laboratory, perhaps right now.
 fn create(directory: &Path) -> io::Result<()> {
     for _ in 0..10 {
-        fs::create_dir_all(ALL_LABS)?;
-        match fs::create_dir(directory) {
+        match fs::create_dir_all(directory) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             done => return done,
         }
     }
-    fs::create_dir(directory)
+    fs::create_dir_all(directory)
+}
+
+fn is_empty(directory: &Path) -> io::Result<bool> {
+    Ok(fs::read_dir(directory)?.next().is_none())
 }
 
 fn write(layout: &Layout) -> Result<(), LabError> {
@@ -112,17 +142,17 @@ fn parse(name: &LabName, text: &str) -> Result<Layout, String> {
     Layout::new(layout.name().clone(), layout.shape().clone()).map_err(|error| error.to_string())
 }
 
-/// Removes the directory and all that is in it; whether there was one.
+/// Removes the directory and all that is in it; whether there was anything.
 pub(crate) fn remove(name: &LabName) -> Result<bool, LabError> {
     let directory = name.directory();
-    let removed = match fs::remove_dir_all(&directory) {
-        Ok(()) => true,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => false,
-        Err(source) => return Err(file_error(&directory, source)),
+    let removed = match is_empty(&directory) {
+        Ok(empty) => fs::remove_dir_all(&directory).map(|()| !empty),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
     };
     // Fails while there are other laboratories.
     let _ = fs::remove_dir(ALL_LABS);
-    Ok(removed)
+    removed.map_err(|source| file_error(&directory, source))
 }
 
 fn file_error(path: &Path, source: io::Error) -> LabError {
@@ -155,5 +185,25 @@ mod tests {
         check("[2, 2]", "[2, 0]", "fan_out: 0 is not 1 to 64");
         check("hosts = 4", "hosts = -1", "hosts");
         check("hosts = 4", "hosts = 4\nmore = 1", "more");
+    }
+
+    #[test]
+    fn a_lock_is_of_the_directory_that_is_there() {
+        let above = tempfile::tempdir().unwrap();
+        let directory = above.path().join("labs/one");
+        let first = lock(&directory, Duration::ZERO).unwrap().unwrap();
+        assert!(lock(&directory, Duration::ZERO).unwrap().is_none());
+        // Two more have opened the directory when the first removes it; one finds none then, the other a new one.
+        let [early, late] = [(); 2].map(|()| File::open(&directory).unwrap());
+        fs::remove_dir(&directory).unwrap();
+        drop(first);
+        assert!(try_lock(early, &directory).unwrap().is_none());
+        let second = lock(&directory, Duration::ZERO).unwrap().unwrap();
+        assert!(try_lock(late, &directory).unwrap().is_none());
+        let waiting = thread::spawn(move || lock(&directory, 20 * TRANSIENT).unwrap());
+        thread::sleep(Duration::from_millis(50));
+        assert!(!waiting.is_finished());
+        drop(second);
+        assert!(waiting.join().unwrap().is_some());
     }
 }

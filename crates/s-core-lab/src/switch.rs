@@ -118,12 +118,27 @@ pub(crate) fn interfaces(layout: &Layout, host: HostNumber) -> Result<Vec<Interf
     })
 }
 
-/// `ovs-vsctl` for the host's database.
-pub(crate) fn vsctl(layout: &Layout, host: HostNumber) -> Command {
+/// `ovs-vsctl` for the database of a host's switch; its arguments are still to be given.
+///
+/// ```no_run
+/// # use s_core_lab::{HostNumber, LabName, Layout, Shape, system, vsctl};
+/// # let layout = Layout::new(LabName::default(), Shape::default())?;
+/// let ports = system::run(vsctl(&layout, HostNumber(1)).args(["list-ports", layout.bridge()]))?;
+/// # Ok::<(), s_core_lab::LabError>(())
+/// ```
+pub fn vsctl(layout: &Layout, host: HostNumber) -> Command {
     let mut command = Command::new("ovs-vsctl");
     command
         .arg(format!("--db={}", remote(layout, host)))
         .arg("--timeout=20");
+    with_environment(&mut command, layout, host);
+    command
+}
+
+/// `ovs-ofctl` for the bridges of a host's switch; its arguments are still to be given, as for [`vsctl`].
+pub fn ofctl(layout: &Layout, host: HostNumber) -> Command {
+    let mut command = Command::new("ovs-ofctl");
+    command.arg("--timeout=20");
     with_environment(&mut command, layout, host);
     command
 }

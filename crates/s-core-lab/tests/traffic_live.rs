@@ -4,6 +4,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod support;
 mod traffic_lab;
 
 use std::collections::BTreeMap;

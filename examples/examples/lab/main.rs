@@ -10,6 +10,7 @@ use std::time::Instant;
 
 use clap::Parser;
 use s_core_examples::cli::{count, print};
+use s_core_examples::watch::Interrupt;
 use s_core_examples::{Failure, run};
 use s_core_lab::{HostNumber, LabName, Layout};
 
@@ -45,7 +46,8 @@ fn agent(name: &LabName, args: &AgentArgs) -> Result<(), Failure> {
 
 fn up(layout: &Layout) -> Result<(), Failure> {
     let begun = Instant::now();
-    s_core_lab::up(layout)?;
+    let interrupt = Interrupt::catch()?;
+    s_core_lab::up_unless(layout, &|| interrupt.is_caught())?;
     let [hosts, vms] = [layout.hosts().count(), layout.vms().count()].map(|n| n as u64);
     print(&format!(
         "{} with {} is up after {:.1} s. To remove it: lab down --name {}\n",

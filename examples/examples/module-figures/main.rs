@@ -2,8 +2,8 @@
 
 mod decision;
 mod flow_table;
+mod laboratory;
 mod measure;
-mod namespace;
 mod polling;
 mod progress;
 mod report;
@@ -65,9 +65,14 @@ const FULL: Sizes = Sizes {
     polling: polling::Plan {
         flows: &[100, 1_000, 10_000, 100_000],
         interval: Duration::from_secs(1),
-        others: &[2, 3, 4, 5],
-        flows_of_others: 10_000,
         polls: 8,
+        others: &[
+            Duration::from_secs(2),
+            Duration::from_secs(3),
+            Duration::from_secs(4),
+            Duration::from_secs(5),
+        ],
+        polls_at_others: 3,
     },
     decision: decision::Plan {
         peers: &[(10, 6), (100, 6), (1_000, 4)],
@@ -85,9 +90,9 @@ const QUICK: Sizes = Sizes {
     polling: polling::Plan {
         flows: &[100, 500],
         interval: Duration::from_millis(100),
-        others: &[],
-        flows_of_others: 0,
         polls: 4,
+        others: &[Duration::from_millis(200)],
+        polls_at_others: 2,
     },
     decision: decision::Plan {
         peers: &[(10, 3), (40, 3)],

@@ -114,7 +114,8 @@ impl Lab {
         daemon("ovs-vswitchd", &[&format!("unix:{socket}")]);
         // The kernel sees the ports' frames beside the userspace datapath. It must neither answer for the bridge's
         // addresses at a port, nor take frames for the bridge as its own because the bridge has a port's address.
-        self.in_host(number, "sysctl", &["-qw", "net.ipv4.conf.all.arp_ignore=1"]);
+        let name = format!("h{number}");
+        self.set(&name, "/proc/sys/net/ipv4/conf/all/arp_ignore");
         let own = format!("other-config:hwaddr=\"02:79:00:00:01:0{number}\"");
         self.vsctl(
             number,
@@ -199,13 +200,22 @@ impl Lab {
     }
 
     fn add_namespace(&mut self, name: &str) -> String {
-        let name = self.name(name);
-        self.ip(&format!("netns add {name}"));
-        self.namespaces.push(name.clone());
-        self.ip(&format!("-n {name} link set lo up"));
-        let disable = "net.ipv6.conf.all.disable_ipv6=1";
-        run(Command::new("ip").args(["netns", "exec", &name, "sysctl", "-qw", disable]));
-        name
+        let full = self.name(name);
+        self.ip(&format!("netns add {full}"));
+        self.namespaces.push(full.clone());
+        self.ip(&format!("-n {full} link set lo up"));
+        self.set(name, "/proc/sys/net/ipv6/conf/all/disable_ipv6");
+        full
+    }
+
+    /// Sets a parameter of a namespace's network to 1, if there is such a one.
+    fn set(&self, name: &str, file: &'static str) {
+        let set = move || {
+            if Path::new(file).exists() {
+                fs::write(file, "1").unwrap();
+            }
+        };
+        self.inside(name, set).join().unwrap();
     }
 
     fn ip(&self, args: &str) {
@@ -301,7 +311,7 @@ fn missing(kind: Kind) -> Option<String> {
     } else {
         &[]
     };
-    let all = [&["ip", "nft", "ethtool", "sysctl"][..], ovs].concat();
+    let all = [&["ip", "nft", "ethtool"][..], ovs].concat();
     if let Some(program) = all.iter().find(|program| !installed(program)) {
         return Some(format!("{program} is not installed"));
     }

@@ -9,9 +9,8 @@ use crate::FlowSourceError;
 /// The rule's mark, by which it is known again: "IPPAIR" and a number.
 pub const IP_PAIR_COOKIE: u64 = 0x4950_5041_4952_0001;
 
-const ACTIONS: &str =
-    "actions=move:NXM_OF_IP_SRC[]->NXM_NX_REG0[],move:NXM_OF_IP_DST[]->NXM_NX_REG1[],NORMAL";
-const MATCH: &str = "priority=1,ip";
+/// The rule as `ovs-ofctl add-flow` takes it, without a mark: for those who set it by hand.
+pub const IP_PAIR_RULE: &str = "priority=1,ip,actions=move:NXM_OF_IP_SRC[]->NXM_NX_REG0[],move:NXM_OF_IP_DST[]->NXM_NX_REG1[],NORMAL";
 
 /// After how many polls the bridge is looked at again.
 const POLLS_PER_LOOK: u32 = 5;
@@ -69,7 +68,7 @@ impl IpPairRule {
     fn ensure(&mut self, deadline: Duration) -> Result<(), FlowSourceError> {
         let own = self.openflow.rules(&filter(), deadline)?;
         if let [rule] = own.as_slice()
-            && rule.ends_with(&format!("{MATCH} {ACTIONS}"))
+            && rule.ends_with(&shown())
         {
             self.added = true;
             return Ok(());
@@ -88,7 +87,7 @@ impl IpPairRule {
             });
         }
         // Another rule of this priority that some packet matches too is not replaced: the switch refuses.
-        let rule = format!("check_overlap,cookie={IP_PAIR_COOKIE:#x},{MATCH},{ACTIONS}");
+        let rule = format!("check_overlap,cookie={IP_PAIR_COOKIE:#x},{IP_PAIR_RULE}");
         self.openflow.add(&rule, deadline)?;
         if self.added {
             tracing::info!(bridge = %self.bridge, "the IP-pair rule was gone and is set again");
@@ -107,6 +106,11 @@ impl Drop for IpPairRule {
             tracing::warn!(bridge = %self.bridge, %error, "the IP-pair rule is left behind, which does no harm; remove it with: ovs-ofctl del-flows {} {}", self.bridge, filter());
         }
     }
+}
+
+/// The rule as a bridge shows it.
+fn shown() -> String {
+    IP_PAIR_RULE.replace(",actions=", " actions=")
 }
 
 /// All rules with the mark.

@@ -40,7 +40,7 @@ mod openflow;
 mod socket;
 mod source;
 
-pub use ip_pair_rule::IP_PAIR_COOKIE;
+pub use ip_pair_rule::{IP_PAIR_COOKIE, IP_PAIR_RULE};
 pub use mac_table::{MacTable, attribute};
 pub use openflow::{BridgeName, InvalidBridgeName};
 pub use source::OvsFlowSource;

@@ -22,9 +22,6 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
-/// The rule that makes the switch keep pairs of IPv4 addresses.
-pub(crate) const IP_PAIR_RULE: &str = "priority=10,ip,actions=move:NXM_OF_IP_SRC[]->NXM_NX_REG0[],move:NXM_OF_IP_DST[]->NXM_NX_REG1[],NORMAL";
-
 const SCHEMA: &str = "/usr/share/openvswitch/vswitch.ovsschema";
 const PROGRAMS: [&str; 7] = [
     "ovs-vswitchd",
@@ -138,10 +135,8 @@ impl Lab {
         let vm = self.add_namespace(&format!("vm{n}"));
         let (ip, mac) = (address(n), mac(n));
         let in_vm = format!("netns exec {vm}");
+        self.in_vm(n, no_ipv6).join().unwrap();
         for command in [
-            format!(
-                "{in_vm} sysctl -qw net.ipv6.conf.all.disable_ipv6=1 net.ipv6.conf.default.disable_ipv6=1"
-            ),
             format!("-n {host} link add vif{n}.0 type veth peer name eth0 netns {vm}"),
             format!("-n {vm} link set eth0 address {mac} up"),
             format!("-n {vm} addr add {ip}/24 dev eth0"),
@@ -333,6 +328,16 @@ fn missing() -> Option<String> {
         return Some(format!("{program} is not installed"));
     }
     (!Path::new(SCHEMA).is_file()).then(|| format!("{SCHEMA} is not there"))
+}
+
+/// Keeps the interfaces of the calling thread's namespace from sending by themselves.
+fn no_ipv6() {
+    for whose in ["all", "default"] {
+        let file = format!("/proc/sys/net/ipv6/conf/{whose}/disable_ipv6");
+        if Path::new(&file).exists() {
+            fs::write(file, "1").unwrap();
+        }
+    }
 }
 
 /// The IPv4 address of VM `n`.

@@ -191,7 +191,8 @@ pub(super) fn domain(layout: &Layout, vm: VmNumber) -> Domain {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::layout::{LabName, Shape};
+    use crate::Shape;
+    use crate::layout::LabName;
 
     fn layout() -> Layout {
         Layout::new(LabName::default(), Shape::default()).unwrap()

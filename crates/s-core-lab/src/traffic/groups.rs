@@ -193,7 +193,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::layout::Shape;
+    use crate::Shape;
 
     fn layout(hosts: u16, vms_per_host: u16, fan_out: &[u16]) -> Layout {
         let shape = Shape {

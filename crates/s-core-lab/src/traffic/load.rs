@@ -86,7 +86,8 @@ mod tests {
     use s_core_model::Rate;
 
     use super::*;
-    use crate::layout::{Shape, VmNumber};
+    use crate::Shape;
+    use crate::layout::VmNumber;
     use crate::traffic::Mix;
 
     #[test]

@@ -107,7 +107,7 @@ mod tests {
     use s_core_model::{Rate, VmId};
 
     use super::*;
-    use crate::layout::Shape;
+    use crate::Shape;
     use crate::traffic::{Payload, Probe};
 
     #[test]

@@ -27,16 +27,33 @@ use crate::{namespace, system};
 /// [`LabError::Missing`] if the machine lacks something; [`LabError::Exists`] and [`LabError::Busy`] if the name is
 /// taken; any other if something could not be made. In each case nothing is left of what was made.
 pub fn up(layout: &Layout) -> Result<(), LabError> {
-    prerequisites()?;
-    let _claim = Claim::new(layout)?;
-    make(layout).inspect_err(|_| {
-        if let Err(error) = down::remove(layout.name()) {
-            tracing::error!(%error, laboratory = %layout.name(), "remains of what could not be made");
-        }
-    })
+    up_unless(layout, &|| false)
 }
 
-fn make(layout: &Layout) -> Result<(), LabError> {
+/// As [`up`], but asks now and then whether it shall end early, as when the user has pressed Ctrl-C.
+///
+/// A terminal sends its signal also to the programs that are being run, which fail then; that counts as the same.
+///
+/// # Errors
+///
+/// As [`up`]; [`LabError::Interrupted`] if it ended early.
+pub fn up_unless(layout: &Layout, stopped: &(dyn Fn() -> bool + Sync)) -> Result<(), LabError> {
+    prerequisites()?;
+    let _claim = Claim::new(layout)?;
+    let Err(error) = make(layout, stopped) else {
+        return Ok(());
+    };
+    match down::remove(layout.name()) {
+        Err(remains) => {
+            tracing::error!(error = %remains, laboratory = %layout.name(), "remains of what could not be made");
+            Err(error)
+        }
+        Ok(_) if stopped() => Err(LabError::Interrupted(layout.name().clone())),
+        Ok(_) => Err(error),
+    }
+}
+
+fn make(layout: &Layout, stopped: &(dyn Fn() -> bool + Sync)) -> Result<(), LabError> {
     let fabric = layout.fabric_namespace();
     let hosts = layout.hosts().map(|host| layout.host_namespace(host));
     let vms = layout.vms().map(|vm| layout.vm_namespace(vm));
@@ -48,11 +65,11 @@ fn make(layout: &Layout) -> Result<(), LabError> {
         .expect("writing a file does not panic")??;
     system::ip_batch(&fabric, &fabric::links(layout))?;
     system::tc_batch(&fabric, &fabric::shaping(layout))?;
-    make_hosts(layout)
+    make_hosts(layout, stopped)
 }
 
 /// Makes the hosts in a few threads; the first that fails stops the others.
-fn make_hosts(layout: &Layout) -> Result<(), LabError> {
+fn make_hosts(layout: &Layout, stopped: &(dyn Fn() -> bool + Sync)) -> Result<(), LabError> {
     let threads = thread::available_parallelism().map_or(1, NonZero::get);
     let hosts = Mutex::new(layout.hosts());
     let failed = AtomicBool::new(false);
@@ -62,6 +79,10 @@ fn make_hosts(layout: &Layout) -> Result<(), LabError> {
     };
     let work = || -> Result<(), LabError> {
         while let Some(host) = next() {
+            if stopped() {
+                failed.store(true, Ordering::Relaxed);
+                return Err(LabError::Interrupted(layout.name().clone()));
+            }
             host::make(layout, host).inspect_err(|_| failed.store(true, Ordering::Relaxed))?;
         }
         Ok(())

@@ -11,7 +11,7 @@ use s_core_backend::{Hypervisor as _, MigrationOutcome};
 use s_core_lab::hypervisor::{Observer, Phase};
 use s_core_lab::{HostNumber, LabHypervisor, Layout, VmNumber};
 
-use crate::lab::{DEADLINE, FIRST, Lab, SECOND, VM, eventually, settings};
+use crate::lab::{self, DEADLINE, FIRST, Lab, SECOND, VM, eventually, settings};
 use crate::outcomes::Counting;
 
 /// What a child process is to do: the layout, its host and the phase in which it ends, as JSON.
@@ -38,7 +38,7 @@ fn child() {
     };
     let (layout, host, phase): (Layout, HostNumber, Phase) = serde_json::from_str(&order).unwrap();
     let killer = Arc::new(Killer(phase));
-    let hypervisor = LabHypervisor::start(&layout, host, settings(), killer).unwrap();
+    let hypervisor = lab::start(&layout, host, settings(), killer);
     println!("\nready");
     if host == FIRST {
         hypervisor.migrate(layout.vm_uuid(VM), layout.server(SECOND), DEADLINE);

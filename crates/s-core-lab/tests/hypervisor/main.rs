@@ -5,3 +5,5 @@ mod kills;
 mod lab;
 mod outcomes;
 mod running;
+#[path = "../support/mod.rs"]
+mod support;

@@ -10,9 +10,12 @@ use s_core_lab::traffic::Endpoint;
 use s_core_lab::{Layout, Shape, VmNumber, namespace, system};
 use s_core_model::VmId;
 
+use crate::support::{TakenDown, no_ipv6};
+
 /// A bridge and its VMs; removed when dropped, also by a panic.
 pub(crate) struct Bridge {
     pub(crate) layout: Layout,
+    _down: TakenDown,
 }
 
 impl Bridge {
@@ -38,19 +41,19 @@ impl Bridge {
             ..Shape::default()
         };
         let layout = Layout::new(name.parse().unwrap(), shape).unwrap();
-        let this = Self { layout };
+        let this = Self {
+            _down: TakenDown(layout.name().clone()),
+            layout,
+        };
         this.build();
         Some(this)
     }
 
     fn build(&self) {
-        let Self { layout } = self;
+        let layout = &self.layout;
         let fabric = layout.fabric_namespace();
         ip(&["netns", "add", &fabric]);
-        in_namespace(
-            &fabric,
-            "sysctl -qw net.ipv6.conf.all.disable_ipv6=1 net.ipv6.conf.default.disable_ipv6=1",
-        );
+        no_ipv6(&fabric);
         // A bridge that snoops would send reports of its own.
         let mut lines = vec![
             "link add br0 type bridge mcast_snooping 0".into(),
@@ -59,10 +62,7 @@ impl Bridge {
         for vm in layout.vms() {
             let (vif, name) = (layout.vif(vm), layout.vm_namespace(vm));
             ip(&["netns", "add", &name]);
-            in_namespace(
-                &name,
-                "sysctl -qw net.ipv6.conf.all.disable_ipv6=1 net.ipv6.conf.default.disable_ipv6=1",
-            );
+            no_ipv6(&name);
             lines.push(format!(
                 "link add {vif} type veth peer name eth0 netns {name}"
             ));
@@ -128,16 +128,6 @@ impl Bridge {
     }
 }
 
-impl Drop for Bridge {
-    fn drop(&mut self) {
-        let vms = self.layout.vms().map(|vm| self.layout.vm_namespace(vm));
-        for name in vms.chain([self.layout.fabric_namespace()]) {
-            // Nothing better can be done with a failure while a panic is on its way.
-            let _ = Command::new("ip").args(["netns", "del", &name]).status();
-        }
-    }
-}
-
 fn ip(arguments: &[&str]) {
     system::run(Command::new("ip").args(arguments)).unwrap();
 }
@@ -156,7 +146,7 @@ fn missing() -> Option<String> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let installed =
         |program: &&str| std::env::split_paths(&path).any(|dir| dir.join(program).is_file());
-    let programs = ["ip", "nft", "ethtool", "sysctl"];
+    let programs = ["ip", "nft", "ethtool"];
     let program = programs.into_iter().find(|program| !installed(program))?;
     Some(format!("{program} is not installed"))
 }

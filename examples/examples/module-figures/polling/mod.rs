@@ -23,6 +23,7 @@ use s_core_proto::{Config, wire::Keyring};
 use s_core_token::PolicyKind;
 use s_core_topology::LocationTable;
 
+use crate::laboratory::Laboratory;
 use crate::measure::{Spread, thread_time};
 use crate::progress::Progress;
 use switch::Switch;
@@ -42,20 +43,21 @@ const PATIENCE: Duration = Duration::from_secs(120);
 pub(crate) struct Plan {
     /// Numbers of flows, ascending.
     pub(crate) flows: &'static [u32],
-    /// The interval at which each number is read.
+    /// The shortest interval at which each number is read, and how many polls are measured.
     pub(crate) interval: Duration,
-    /// Intervals at which one of the numbers is read too, to see whether the cost of a poll depends on it.
-    pub(crate) others: &'static [u64],
-    /// The number of flows for that.
-    pub(crate) flows_of_others: u32,
-    /// How many polls are measured each time.
     pub(crate) polls: usize,
+    /// The other intervals.
+    pub(crate) others: &'static [Duration],
+    pub(crate) polls_at_others: usize,
 }
 
 /// Polls of a switch with so many flows.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Polled {
+    /// The interval that the agent was told.
     pub(crate) interval: Duration,
+    /// Seconds from a poll's beginning to the next one's.
+    pub(crate) period: Spread,
     /// The least number of flows that the switch told.
     pub(crate) flows: usize,
     /// CPU seconds of the agent's thread for the first poll, in which every flow is new.
@@ -71,39 +73,29 @@ pub(crate) struct Polled {
 /// What was measured, or why nothing could be.
 #[derive(Debug)]
 pub(crate) enum Polling {
-    Measured {
-        /// By number of flows.
-        by_flows: Vec<Polled>,
-        /// One number of flows at several intervals.
-        by_interval: Vec<Polled>,
-    },
+    /// By number of flows, and then by interval, the shortest first.
+    Measured(Vec<Vec<Polled>>),
     LeftOut(String),
 }
 
 /// Measures the agent on a switch of its own.
 pub(crate) fn measure(plan: Plan, progress: &Progress) -> Result<Polling, Failure> {
-    if let Some(missing) = Switch::missing() {
+    if let Some(missing) = Laboratory::missing() {
         return Ok(Polling::LeftOut(missing));
     }
     progress.step("an Open vSwitch starts")?;
     let switch = Switch::start()?;
     let mut traffic = Traffic::new(&switch)?;
-    let (mut by_flows, mut by_interval) = (Vec::new(), Vec::new());
+    let mut all = Vec::new();
     for flows in plan.flows {
-        by_flows.push(polls_of(&switch, &mut traffic, *flows, plan, progress)?);
-        if *flows != plan.flows_of_others {
-            continue;
+        let mut by_interval = vec![polls_of(&switch, &mut traffic, *flows, plan, progress)?];
+        for interval in plan.others {
+            progress.step(&format!("the agent reads {flows} flows every {interval:?}"))?;
+            by_interval.push(polls(&switch, *interval, plan.polls_at_others, progress)?);
         }
-        for seconds in plan.others {
-            progress.step(&format!("the agent reads {flows} flows every {seconds} s"))?;
-            let interval = Duration::from_secs(*seconds);
-            by_interval.push(polls(&switch, interval, plan.polls, progress)?);
-        }
+        all.push(by_interval);
     }
-    Ok(Polling::Measured {
-        by_flows,
-        by_interval,
-    })
+    Ok(Polling::Measured(all))
 }
 
 /// Fills the switch and has it read. A switch that is slow, because its machine is busy, lowers its limit and throws flows out:
@@ -143,6 +135,7 @@ fn polls(
         source: OvsFlowSource::new(switch.run_dir(), 7),
         // Dumps are made by its main thread.
         switch: format!("/proc/{0}/task/{0}/schedstat", switch.process()?),
+        made: Instant::now(),
         seen: Arc::clone(&seen),
     };
     let state = tempfile::tempdir()?;
@@ -174,8 +167,10 @@ fn summary(interval: Duration, seen: &[Seen]) -> Option<Polled> {
     // Of the last one only the beginning counts.
     let complete = &seen[..thread.len()];
     let later = complete.get(1..)?;
+    let period = |pair: &[Seen]| pair[1].began.saturating_sub(pair[0].began).as_secs_f64();
     Some(Polled {
         interval,
+        period: Spread::of(seen.windows(2).skip(1).map(period))?,
         flows: complete.iter().map(|poll| poll.flows).min()?,
         first: *thread.first()?,
         agent: Spread::of(thread.iter().skip(1).copied())?,
@@ -210,7 +205,9 @@ fn agent_config(state: &Path, interval: Duration) -> Result<(AgentConfig, DataCe
 /// A poll.
 #[derive(Clone, Copy, Debug, Default)]
 struct Seen {
-    /// How long the thread had computed when it began.
+    /// When it began, after the source was made.
+    began: Duration,
+    /// How long the thread had computed then.
     thread: Duration,
     answer: Duration,
     switch: Duration,
@@ -223,6 +220,7 @@ struct Metered {
     source: OvsFlowSource,
     /// Where the system says how long the switch's main thread has computed.
     switch: String,
+    made: Instant,
     seen: Arc<Mutex<Vec<Seen>>>,
 }
 
@@ -232,6 +230,7 @@ impl FlowSource for Metered {
         let before = computed(&self.switch);
         let poll = self.source.poll(deadline)?;
         let seen = Seen {
+            began: began.duration_since(self.made),
             thread,
             answer: began.elapsed(),
             switch: computed(&self.switch).saturating_sub(before),
@@ -269,17 +268,18 @@ mod tests {
     #[test]
     fn a_poll_lasts_until_the_next_one_begins() {
         let ms = Duration::from_millis;
-        let poll = |thread, switch, flows| Seen {
+        let poll = |began, thread, switch, flows| Seen {
+            began: ms(began),
             thread: ms(thread),
             answer: ms(1),
             switch: ms(switch),
             flows,
         };
         let seen = [
-            poll(10, 9, 100),
-            poll(50, 5, 101),
-            poll(56, 7, 102),
-            poll(64, 99, 1),
+            poll(0, 10, 9, 100),
+            poll(900, 50, 5, 101),
+            poll(1900, 56, 7, 102),
+            poll(3100, 64, 99, 1),
         ];
         let second = Duration::from_secs(1);
         let polled = summary(second, &seen).unwrap();
@@ -290,6 +290,8 @@ mod tests {
             (0.006, 0.008, 2)
         );
         assert_eq!((switch.least, switch.greatest), (0.005, 0.007));
+        let period = polled.period;
+        assert_eq!((period.least, period.greatest), (1.0, 1.2));
         assert!(summary(second, &seen[..2]).is_none());
         assert!(summary(second, &[]).is_none());
     }

@@ -68,8 +68,8 @@ impl Found {
                 seconds(last.add.median)
             ));
         }
-        if let Polling::Measured { by_flows, .. } = &self.polling {
-            lines.extend(by_flows.iter().map(|polled| {
+        if let Polling::Measured(all) = &self.polling {
+            lines.extend(all.iter().filter_map(|of| of.first()).map(|polled| {
                 let (agent, switch) = (polled.agent.median, polled.switch.median);
                 let flows = polled.flows;
                 format!(
@@ -96,7 +96,7 @@ impl Found {
     fn left_out(&self) -> Vec<String> {
         let switch = match &self.polling {
             Polling::LeftOut(why) => Some(("reading flows of a real Open vSwitch", why)),
-            Polling::Measured { .. } => None,
+            Polling::Measured(_) => None,
         };
         let wire = self
             .wire

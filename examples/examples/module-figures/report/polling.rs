@@ -7,66 +7,47 @@ use crate::measure::{Spread, seconds, spread_of_seconds};
 use crate::polling::{Polled, Polling};
 use crate::thesis;
 
-/// The intervals of Fig. 5.8 in seconds.
-const INTERVALS: [f64; 5] = [1.0, 2.0, 3.0, 4.0, 5.0];
-
 pub(super) fn blocks(found: &Polling) -> Vec<Block> {
-    let (by_flows, by_interval) = match found {
-        Polling::Measured {
-            by_flows,
-            by_interval,
-        } => (by_flows, by_interval),
+    let all = match found {
+        Polling::Measured(all) => all,
         Polling::LeftOut(why) => return vec![Block::Paragraph(format!("Left out: {why}."))],
     };
-    let mut blocks = vec![
+    vec![
         Block::Paragraph(
             "A real agent reads the flows of a real Open vSwitch (userspace datapath, IP-pair rule), which UDP packets between so \
              many pairs of addresses have made. The agent's time is that of its thread that reads flows: to ask, to parse the answer, to take \
              differences, to record them. The switch's is that of its main thread, which makes the dump."
                 .into(),
         ),
-        percent(by_flows, by_interval),
+        percent(all),
         Block::Table(
-            "A poll: median (least to greatest). In the first poll all flows are new. The answer is complete and parsed after the time \
-             in the last column."
+            "Each interval with each number of flows, as it was run. Where an answer takes longer than the interval, the agent then leaves \
+             the switch alone for as long: polls begin less often than asked for."
                 .into(),
-            table(by_flows),
+            intervals_table(all),
         ),
-    ];
-    if !by_interval.is_empty() {
-        let text = "The utilisation at each interval is computed from the CPU time of a poll, which hardly depends on the interval:";
-        blocks.push(Block::Paragraph(text.into()));
-        let caption = "The same flows at several intervals: measured, and computed from the polls at the shortest interval.";
-        blocks.push(Block::Table(
-            caption.into(),
-            intervals_table(by_flows, by_interval),
-        ));
-    }
-    blocks
+        Block::Table(
+            "A poll at the shortest interval: median (least to greatest). In the first poll all flows are new. The answer is complete and parsed \
+             after the time in the last column."
+                .into(),
+            table(all.iter().filter_map(|of| of.first())),
+        ),
+    ]
 }
 
-fn percent(by_flows: &[Polled], by_interval: &[Polled]) -> Block {
-    let computed = |polled: &Polled, cpu: f64| {
-        let answer = polled.answer.median;
-        INTERVALS.map(|interval| (interval, utilisation(cpu, interval, answer)))
+fn percent(all: &[Vec<Polled>]) -> Block {
+    let lines = |cpu: fn(&Polled) -> Spread| -> Vec<Line> {
+        let line_of = |of: &Vec<Polled>| {
+            let flows = of.iter().map(|polled| rounded(polled.flows)).min();
+            let points = of
+                .iter()
+                .map(|polled| (polled.interval.as_secs_f64(), utilisation(polled, cpu)));
+            let name = format!("{} flows", number::count(flows.unwrap_or_default()));
+            line(name, points)
+        };
+        all.iter().map(line_of).collect()
     };
-    let name = |polled: &Polled| format!("{} flows", number::count(rounded(polled.flows)));
-    let mut agent: Vec<Line> = (by_flows.iter())
-        .map(|polled| line(name(polled), computed(polled, polled.agent.median)))
-        .collect();
-    let switch =
-        (by_flows.iter()).map(|polled| line(name(polled), computed(polled, polled.switch.median)));
-    let switch = switch.collect();
-    let measured = by_interval.iter().map(|polled| {
-        let interval = polled.interval.as_secs_f64();
-        (
-            interval,
-            utilisation(polled.agent.median, interval, polled.answer.median),
-        )
-    });
-    if let Some(polled) = by_interval.first() {
-        agent.push(line(format!("{}, each measured", name(polled)), measured));
-    }
+    let mut agent = lines(|polled| polled.agent);
     agent.extend(thesis::POLLING_PERCENT.map(|(flows, points)| {
         let name = format!("thesis: {} flows", number::count(flows.into()));
         line(name, points)
@@ -79,17 +60,19 @@ fn percent(by_flows: &[Polled], by_interval: &[Polled]) -> Block {
             Axis::linear("polling interval, s"),
             Axis::logarithmic("% of a CPU"),
         ],
-        vec![("the agent", agent), ("ovs-vswitchd", switch)],
+        vec![
+            ("the agent", agent),
+            ("ovs-vswitchd", lines(|polled| polled.switch)),
+        ],
     );
-    let caption = "Thesis Fig. 5.8. Computed from the CPU time of a poll; where an answer takes longer than the interval, the agent \
-        asks again when it has it. The thesis measured the adding to its table alone.";
+    let caption = "Thesis Fig. 5.8. Every point was run: the CPU time of a poll, by the time from one poll to the next. \
+        The thesis measured the adding to its table alone.";
     Block::Figure(caption.into(), figure)
 }
 
-/// Per cent of a CPU that polls of so many CPU seconds take: a poll begins an interval after the one before, or when that has been
-/// answered if this is later.
-fn utilisation(cpu: f64, interval: f64, answer: f64) -> f64 {
-    100.0 * cpu / interval.max(answer)
+/// Per cent of a CPU.
+fn utilisation(polled: &Polled, cpu: fn(&Polled) -> Spread) -> f64 {
+    100.0 * cpu(polled).median / polled.period.median
 }
 
 /// Flows of the kernel's own, such as ARP, come on top.
@@ -98,7 +81,7 @@ fn rounded(flows: usize) -> u64 {
     flows - flows % 100
 }
 
-fn table(by_flows: &[Polled]) -> Table {
+fn table<'a>(polls: impl Iterator<Item = &'a Polled>) -> Table {
     let columns = [
         "flows",
         "agent, CPU",
@@ -108,7 +91,7 @@ fn table(by_flows: &[Polled]) -> Table {
         "answer after",
     ];
     let mut table = Table::new(columns);
-    for polled in by_flows {
+    for polled in polls {
         let per_second = polled.flows as f64 / polled.agent.median;
         table.push([
             Cell::count(polled.flows as u64),
@@ -122,29 +105,28 @@ fn table(by_flows: &[Polled]) -> Table {
     table
 }
 
-fn intervals_table(by_flows: &[Polled], by_interval: &[Polled]) -> Table {
-    let mut table = Table::new([
+fn intervals_table(all: &[Vec<Polled>]) -> Table {
+    let columns = [
         "flows",
         "interval",
+        "polls",
+        "from poll to poll",
         "agent, CPU per poll",
-        "measured",
-        "computed",
-    ]);
-    for polled in by_interval {
+        "agent",
+        "switch",
+    ];
+    let mut table = Table::new(columns);
+    for polled in all.iter().flatten() {
         let interval = polled.interval.as_secs_f64();
-        let cell = |polled: &Polled| {
-            let percent = utilisation(polled.agent.median, interval, polled.answer.median);
-            Cell::percent(percent / 100.0)
-        };
-        let same = by_flows
-            .iter()
-            .find(|of| rounded(of.flows) == rounded(polled.flows));
+        let share = |cpu| Cell::percent(utilisation(polled, cpu) / 100.0);
         table.push([
             Cell::count(polled.flows as u64),
             Cell::Number(interval, seconds(interval)),
+            Cell::count(polled.period.count as u64),
+            spread(polled.period),
             spread(polled.agent),
-            cell(polled),
-            same.map_or(Cell::Missing, cell),
+            share(|polled| polled.agent),
+            share(|polled| polled.switch),
         ]);
     }
     table
@@ -156,20 +138,27 @@ fn spread(of: Spread) -> Cell {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
-    fn polls_do_not_overlap() {
-        let check = |cpu, interval, answer, wanted: f64| {
-            assert_eq!(
-                utilisation(cpu, interval, answer),
-                wanted,
-                "{cpu} {interval} {answer}"
-            );
+    fn a_cpu_is_used_for_as_long_as_polls_are_apart() {
+        let check = |cpu, period, wanted: f64| {
+            let [cpu, period] = [cpu, period].map(|value| Spread::of([value]).unwrap());
+            let polled = Polled {
+                interval: Duration::from_secs(1),
+                period,
+                flows: 100,
+                first: 0.0,
+                agent: cpu,
+                switch: cpu,
+                answer: cpu,
+            };
+            assert_eq!(utilisation(&polled, |polled| polled.agent), wanted);
         };
-        check(0.5, 1.0, 0.1, 50.0);
-        check(0.5, 5.0, 0.1, 10.0);
-        check(0.5, 1.0, 2.0, 25.0);
+        check(0.5, 1.0, 50.0);
+        check(0.5, 5.0, 10.0);
         assert_eq!([99, 100, 10_003].map(rounded), [0, 100, 10_000]);
     }
 }

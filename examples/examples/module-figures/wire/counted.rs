@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use s_core_agent::Event;
 use s_core_agent::embedded::{Embedded, EmbeddedConfig, Scenario, ScenarioVm};
 use s_core_examples::Failure;
+use s_core_lab::VmNumber;
 use s_core_lab::namespace::spawn_in;
 use s_core_model::{MigrationCost, Rate};
 use s_core_proto::Report;
@@ -13,7 +14,7 @@ use s_core_token::PolicyKind;
 
 use super::computed::{Frames, Round};
 use crate::decision::{peer, server};
-use crate::namespace::{Namespace, layout, missing};
+use crate::laboratory::Laboratory;
 use crate::progress::Progress;
 
 /// Each VM talks to so many after it and before it in the order of the ids; all on other servers.
@@ -54,16 +55,18 @@ pub(super) fn measure(
     frames: &mut Frames,
     progress: &Progress,
 ) -> Result<Result<Vec<Counted>, String>, Failure> {
-    if let Some(missing) = missing(&["ip"]) {
+    if let Some(missing) = Laboratory::missing() {
         return Ok(Err(missing));
     }
+    let laboratory = Laboratory::up()?;
+    // Nobody else uses a VM's loopback interface.
+    let namespace = laboratory.layout().vm_namespace(VmNumber(1));
     let mut all = Vec::new();
     for &(servers, vms) in runs {
         for neighbours in [0, NEIGHBOURS] {
             progress.step(&format!("bytes of a round: {servers} servers, {vms} VMs"))?;
             let scenario = scenario(servers, vms, neighbours)?;
-            let namespace = Namespace::new(format!("{}agents", layout()?.prefix()))?;
-            let thread = spawn_in(namespace.name(), move || rounds(&scenario))?;
+            let thread = spawn_in(&namespace, move || rounds(&scenario))?;
             let ended = thread
                 .join()
                 .map_err(|_| Failure::failed("an agent's thread panicked"))?;
