@@ -28,6 +28,14 @@ pub enum LabError {
         "laboratory {0} is being made or removed by another process: try again when it is done"
     )]
     Busy(LabName),
+    /// Another process has this laboratory's VMs send.
+    #[error("a run is on in laboratory {name} (process {process}): wait for its end, or end it")]
+    InUse {
+        /// The laboratory.
+        name: LabName,
+        /// The number of the process.
+        process: String,
+    },
     /// The machine lacks something.
     #[error("{0}")]
     Missing(String),
