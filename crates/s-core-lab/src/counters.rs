@@ -43,9 +43,7 @@ pub fn link_counters(layout: &Layout) -> Result<BTreeMap<Link, LinkCounters>, La
 /// # Errors
 ///
 /// As [`link_counters`].
-pub fn host_link_counters(
-    layout: &Layout,
-) -> Result<BTreeMap<HostNumber, LinkCounters>, LabError> {
+pub fn host_link_counters(layout: &Layout) -> Result<BTreeMap<HostNumber, LinkCounters>, LabError> {
     let hosts = layout.hosts().map(|host| (host, layout.host_port(host)));
     // What the switch's end receives goes up.
     read(layout, hosts, |[received, sent]| LinkCounters {

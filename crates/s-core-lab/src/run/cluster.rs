@@ -237,7 +237,8 @@ impl Cluster {
     /// The CPU time that all agents have taken so far, in seconds.
     pub fn cpu_seconds(&self) -> f64 {
         let ticks = |agent: &Agent| {
-            let stat = std::fs::read_to_string(format!("/proc/{}/stat", agent.process.id())).ok()?;
+            let stat =
+                std::fs::read_to_string(format!("/proc/{}/stat", agent.process.id())).ok()?;
             cpu_ticks(&stat)
         };
         let ticks: u64 = self.agents.values().filter_map(ticks).sum();

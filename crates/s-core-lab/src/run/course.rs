@@ -146,7 +146,7 @@ pub struct Course {
     pub agents_seconds: f64,
     /// All rounds that ended.
     pub rounds: Vec<Round>,
-    /// What links carried before agents started, and after the cost had settled.
+    /// What links carried before agents started, and at the end.
     pub loads: Vec<LinkLoads>,
     /// Round trips of probed pairs.
     pub probes: Vec<ProbeSeries>,

@@ -106,11 +106,7 @@ impl<'a> Following<'a> {
         Ok(())
     }
 
-    fn follow(
-        &mut self,
-        cluster: &mut Cluster,
-        watcher: &mut dyn Watcher,
-    ) -> Result<(), RunError> {
+    fn follow(&mut self, cluster: &mut Cluster, watcher: &mut dyn Watcher) -> Result<(), RunError> {
         let by = Instant::now() + self.settings.limit;
         while !self.settled && !watcher.is_stopped() && Instant::now() < by {
             self.second(Some(cluster), watcher)?;

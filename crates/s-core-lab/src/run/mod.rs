@@ -115,7 +115,9 @@ pub fn run(
     let sampler = Sampler::start(&traffic, &both_ways, THROUGHPUT, begin)?;
     let mut following = Following::new(layout, settings, truth, control, begin, homes);
     following.rest(None, watcher)?;
-    following.work(program, watcher)?;
+    if !watcher.is_stopped() {
+        following.work(program, watcher)?;
+    }
     let reports = reports_since(layout, began)?;
     let series = probes.stop()?;
     let throughput = sampler.stop();

@@ -28,7 +28,8 @@ impl Course {
 
     /// What a reader of the result has to know before all else, in sentences.
     pub fn shortcomings(&self) -> Vec<String> {
-        let ended = "The run was ended before the cost had settled; all of this is as far as it got.";
+        let ended =
+            "The run was ended before the cost had settled; all of this is as far as it got.";
         let ended = (!self.settled).then(|| ended.to_owned());
         let lost = self.lost.iter().map(|agent| {
             let (host, at) = (agent.host.0, agent.at.as_secs_f64());
