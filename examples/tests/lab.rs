@@ -8,6 +8,7 @@ mod program;
 #[path = "../../crates/s-core-lab/tests/support/mod.rs"]
 mod support;
 
+use std::fs;
 use std::os::unix::process::CommandExt as _;
 use std::process::{Output, Stdio};
 use std::thread;
@@ -15,7 +16,8 @@ use std::time::{Duration, Instant};
 
 use program::program;
 use rustix::process::{Pid, Signal, kill_process_group};
-use s_core_lab::{Shape, namespace};
+use s_core_lab::run::RunLock;
+use s_core_lab::{LabName, Shape, namespace};
 use serde_json::Value;
 use support::{TakenDown, is_possible, layout, traces};
 
@@ -59,6 +61,33 @@ fn wrong_calls_are_refused() {
     }
 }
 
+/// What `run` is told wrongly it says before it makes anything.
+#[test]
+fn a_wrong_run_makes_no_laboratory() {
+    let layout = layout('w', Shape::default());
+    for (arguments, code, says) in [
+        (&["--total-mbit", "nan"][..], 2, "--total-mbit: "),
+        (&["--utilisation", "2"], 2, "utilisation: a number above 0"),
+        (&["--hosts", "0"], 2, "hosts: 0 is not 1 to 250"),
+        (&["--fault", "9:full"], 2, "--fault: host 9 is not 1 to 4"),
+        (&["--fault", "full"], 2, "give HOST:FAULT, like 2:full"),
+        (&["--fault", "2:late"], 2, "is none of refuse, full"),
+        (&["--fault", "2:cut-after=0"], 2, "wants a number of octets"),
+        (
+            &["--fault", "2:full", "--fault", "2:refuse"],
+            2,
+            "--fault: host 2 is given twice; use commas",
+        ),
+        (&["--matrix", "/nonexistent"], 1, "/nonexistent"),
+        (&["--out", "/proc/foo"], 1, "/proc/foo"),
+    ] {
+        let call = ["run", "--name", layout.name().as_str()];
+        let call: Vec<_> = call.iter().chain(arguments).copied().collect();
+        check(&call, code, says);
+        assert!(!layout.directory().exists(), "{call:?}");
+    }
+}
+
 #[test]
 fn a_laboratory_comes_and_goes() {
     if !is_possible("a_laboratory_comes_and_goes") {
@@ -96,6 +125,7 @@ fn a_laboratory_comes_and_goes() {
     assert_eq!(hosts[1]["location"], "s2");
     assert_eq!(hosts[1]["switch"]["state"], "running");
     assert_eq!(status["links"].as_array().unwrap().len(), 2);
+    runs_are_refused(&lab.0, call);
     call(
         &["down"],
         0,
@@ -132,4 +162,31 @@ fn an_interrupted_up_leaves_nothing() {
         assert_eq!((output.status.code(), said), (Some(1), wanted));
         assert_eq!(traces(&lab.0), [""; 0], "{made} namespaces and {then} ms");
     }
+}
+
+/// A laboratory of two hosts with a management network does not become another by `run`.
+fn runs_are_refused(name: &LabName, call: impl Fn(&[&'static str], i32, &str) -> String) {
+    let exists = |is: &str| format!("laboratory {name} exists, and there it is {is};");
+    call(&["run", "--hosts", "3"], 2, &exists("2"));
+    call(&["run", "--fan-out", "2,1"], 2, &exists("2"));
+    call(&["run", "--over-subscription", "3"], 2, &exists("2"));
+    // What is as it is passes this check.
+    let same = ["run", "--hosts", "2", "--management", "--fault", "3:full"];
+    call(&same, 2, "--fault: host 3 is not 1 to 2");
+
+    let layout = s_core_lab::load(name).unwrap();
+    let lock = RunLock::take(&layout).unwrap();
+    let on = format!(
+        "a run is on in laboratory {name} (process {})",
+        std::process::id()
+    );
+    call(&["run"], 1, &on);
+    call(&["traffic"], 1, &on);
+    drop(lock);
+
+    let path = layout.directory().join("layout.toml");
+    let text = fs::read_to_string(&path).unwrap();
+    fs::write(&path, "hosts").unwrap();
+    call(&["run"], 1, "layout.toml: ");
+    fs::write(&path, text).unwrap();
 }

@@ -1,11 +1,11 @@
-//! What the links between switches have carried, by their own counters.
+//! What links have carried, by their own counters.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 
 use crate::error::LabError;
-use crate::layout::{Layout, Link};
+use crate::layout::{HostNumber, Layout, Link};
 use crate::namespace;
 
 /// The counters of the calling thread's namespace.
@@ -27,6 +27,37 @@ pub struct LinkCounters {
 ///
 /// [`LabError::File`] if the laboratory is not there, [`LabError::Content`] if a link is missing.
 pub fn link_counters(layout: &Layout) -> Result<BTreeMap<Link, LinkCounters>, LabError> {
+    let links = layout.links().into_iter().map(|link| {
+        let [lower, _] = layout.interfaces(link);
+        (link, lower)
+    });
+    // What the lower end receives comes down.
+    read(layout, links, |[received, sent]| LinkCounters {
+        up: sent,
+        down: received,
+    })
+}
+
+/// The counters of the hosts' links to their racks' switches, read at one moment.
+///
+/// # Errors
+///
+/// As [`link_counters`].
+pub fn host_link_counters(layout: &Layout) -> Result<BTreeMap<HostNumber, LinkCounters>, LabError> {
+    let hosts = layout.hosts().map(|host| (host, layout.host_port(host)));
+    // What the switch's end receives goes up.
+    read(layout, hosts, |[received, sent]| LinkCounters {
+        up: received,
+        down: sent,
+    })
+}
+
+/// The counters of these interfaces of the fabric.
+fn read<K: Ord>(
+    layout: &Layout,
+    interfaces: impl Iterator<Item = (K, String)>,
+    counters: impl Fn([u64; 2]) -> LinkCounters,
+) -> Result<BTreeMap<K, LinkCounters>, LabError> {
     let error = |source| LabError::File {
         path: FILE.into(),
         source,
@@ -37,20 +68,15 @@ pub fn link_counters(layout: &Layout) -> Result<BTreeMap<Link, LinkCounters>, La
         .expect("reading a file does not panic")?
         .map_err(error)?;
     let devices = devices(&text);
-    let counters = layout.links().into_iter().map(|link| {
-        let [lower, _] = layout.interfaces(link);
-        let found = devices.get(lower.as_str());
-        let counters = found.map(|[received, sent]| LinkCounters {
-            up: *sent,
-            down: *received,
-        });
-        let counters = counters.ok_or_else(|| LabError::Content {
+    let found = interfaces.map(|(of, interface)| {
+        let found = devices.get(interface.as_str()).copied();
+        let found = found.ok_or_else(|| LabError::Content {
             path: PathBuf::from(FILE),
-            problem: format!("{} has no {lower}", layout.fabric_namespace()),
+            problem: format!("{} has no {interface}", layout.fabric_namespace()),
         });
-        Ok((link, counters?))
+        Ok((of, counters(found?)))
     });
-    counters.collect()
+    found.collect()
 }
 
 /// Bytes received and sent by each interface, from the text of `/proc/net/dev`.

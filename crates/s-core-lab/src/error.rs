@@ -31,6 +31,14 @@ pub enum LabError {
     /// Whoever asked for the laboratory has changed their mind while it was made.
     #[error("interrupted: laboratory {0} was not made")]
     Interrupted(LabName),
+    /// Another process has this laboratory's VMs send.
+    #[error("a run is on in laboratory {name} (process {process}): wait for its end, or end it")]
+    InUse {
+        /// The laboratory.
+        name: LabName,
+        /// The number of the process.
+        process: String,
+    },
     /// The machine lacks something.
     #[error("{0}")]
     Missing(String),

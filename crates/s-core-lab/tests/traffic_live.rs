@@ -83,9 +83,11 @@ fn rates_are_those_of_the_matrix_and_all_counters_agree() {
     frames_are_payload_and_headers(&bridge, &payload, &last);
     interfaces_saw_the_same(&bridge, &last);
     // The counters go on where they are opened once more.
-    let again = Truth::open(endpoints).unwrap().read().unwrap();
-    assert!(last.iter().eq(again.iter()));
+    let mut again = Truth::open(endpoints).unwrap();
+    assert!(last.iter().eq(again.read().unwrap().iter()));
     truth.remove().unwrap();
+    let gone = again.read().unwrap_err().to_string();
+    assert!(gone.contains("counters"), "{gone}");
 }
 
 /// What the kernels sent is what the programs gave them, and headers.

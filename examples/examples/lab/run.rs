@@ -1,20 +1,20 @@
 //! `lab run`: agents at work, and the cost as it falls.
 
+use std::collections::BTreeMap;
 use std::io::IsTerminal as _;
-use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
-use s_core_agent::on_termination;
 use s_core_examples::Failure;
 use s_core_examples::cli::{count, print, reduction_percent, si};
+use s_core_examples::watch::Interrupt;
+use s_core_lab::hypervisor::Faults;
 use s_core_lab::run::{
     AgentProgram, AgentSettings, Course, Heard, RunSettings, Said, Sample, Watcher,
 };
 use s_core_lab::traffic::TrafficSettings;
-use s_core_lab::{LabName, Layout, load, up};
+use s_core_lab::{HostNumber, LabError, LabName, Layout, load, prerequisites, up_unless};
 use s_core_sim::result::{MigrationRow, ResultDir, RunResult, Summary};
 use s_core_sim::snapshot::Snapshot;
 use s_core_token::PolicyKind;
@@ -43,6 +43,15 @@ pub(crate) struct RunArgs {
     /// How far back measured rates look, in seconds
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(4..=3600))]
     window: u32,
+    /// How many pages of 4 KiB a running VM writes in a second: a migration sends them again, and the more of them are left,
+    /// the longer the VM stands still at its end
+    #[arg(long, value_name = "N", default_value_t = AgentSettings::default().dirty_pages_per_second)]
+    dirty_pages: u32,
+    /// Let migrations fail at a host: as a target it can refuse every VM (refuse), say that there is no room (full) or cut
+    /// the connection after N octets (cut-after=N); as a source send N octets a second at most (bytes-per-second=N).
+    /// Can be given for several hosts, like --fault 1:bytes-per-second=500000 --fault 2:refuse
+    #[arg(long, value_name = "HOST:FAULT,…", value_parser = fault)]
+    fault: Vec<(HostNumber, Faults)>,
     /// Write a report, the result and a snapshot with the true rates there
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
@@ -52,30 +61,87 @@ pub(crate) struct RunArgs {
     shape: ShapeArgs,
 }
 
-/// Has agents work in a laboratory, which is made if it is not there; it stays.
+/// Has agents work in a laboratory, which is made if it is not there; it stays. Nothing is made before all is checked.
 pub(crate) fn run(name: LabName, args: RunArgs) -> Result<(), Failure> {
-    let layout = match load(&name) {
-        Ok(layout) => layout,
-        Err(_) => {
-            let layout = Layout::new(name, args.shape.into()).map_err(Failure::usage)?;
-            up(&layout)?;
-            layout
-        }
-    };
+    let (layout, is_there) = layout(name, &args.shape)?;
+    let settings = settings(&layout, &args)?;
     let target = args.out.as_ref().map(|out| {
         Snapshot::check_target(out.join(SNAPSHOT))?;
-        Ok::<_, Failure>((ResultDir::new(out)?, out.clone()))
+        Ok::<_, Failure>((ResultDir::new(out)?, out.as_path()))
     });
     let target = target.transpose()?;
+    prerequisites()?;
+    let interrupt = Interrupt::catch()?;
+    if !is_there {
+        up_unless(&layout, &|| interrupt.is_caught())?;
+    }
+    let program = AgentProgram {
+        path: std::env::current_exe()?,
+        arguments: ["agent", "--name", layout.name().as_str()]
+            .map(Into::into)
+            .into(),
+    };
+    let mut view = View {
+        interrupt,
+        first: None,
+    };
+    print(&format!(
+        "{} and {}, {} exchanging data; the agents start in {} s.\n",
+        count(layout.hosts().count() as u64, "host"),
+        count(layout.vms().count() as u64, "VM"),
+        count(settings.pairs.len() as u64, "pair"),
+        args.rest
+    ))?;
+    let course = s_core_lab::run::run(&layout, &settings, program, &mut view)?;
+    print(&summary(&course))?;
+    match target {
+        None => Ok(()),
+        Some((dir, out)) => write(&course, &args, &dir, out),
+    }
+}
+
+/// The laboratory that is there, and what the options make of one that is not; whether it is there.
+fn layout(name: LabName, shape: &ShapeArgs) -> Result<(Layout, bool), Failure> {
+    match load(&name) {
+        Ok(layout) => match shape.first_difference(layout.shape()) {
+            None => Ok((layout, true)),
+            Some((option, is)) => Err(Failure::usage(format!(
+                "{option}: laboratory {name} exists, and there it is {is}; leave the option out, choose another --name, or \
+                 take the laboratory down first"
+            ))),
+        },
+        Err(LabError::Unknown(_)) => {
+            let layout = Layout::new(name, shape.clone().into()).map_err(Failure::usage)?;
+            Ok((layout, false))
+        }
+        Err(damaged) => Err(damaged.into()),
+    }
+}
+
+fn settings(layout: &Layout, args: &RunArgs) -> Result<RunSettings, Failure> {
     let seconds = |n: u32| Duration::from_secs(n.into());
-    let settings = RunSettings {
+    let mut faults = BTreeMap::new();
+    for (host, fault) in &args.fault {
+        if !layout.hosts().any(|of| of == *host) {
+            let hosts = layout.shape().hosts;
+            let message = format!("--fault: host {} is not 1 to {hosts}", host.0);
+            return Err(Failure::usage(message));
+        }
+        if faults.insert(*host, fault.clone()).is_some() {
+            let message = format!("--fault: host {} is given twice; use commas", host.0);
+            return Err(Failure::usage(message));
+        }
+    }
+    Ok(RunSettings {
         agents: AgentSettings {
             policy: args.policy,
             interception: args.interception,
             window: seconds(args.window),
+            dirty_pages_per_second: args.dirty_pages,
+            faults,
             ..AgentSettings::default()
         },
-        pairs: Plan::new(&layout, &args.pairs, None)?.pairs(0)?,
+        pairs: Plan::new(layout, &args.pairs, None)?.pairs(0)?,
         traffic: TrafficSettings {
             seed: args.pairs.seed,
             limit: Duration::from_secs(2 * 86_400),
@@ -83,40 +149,30 @@ pub(crate) fn run(name: LabName, args: RunArgs) -> Result<(), Failure> {
         },
         rest: seconds(args.rest),
         limit: seconds(args.seconds),
-    };
-    let program = AgentProgram {
-        path: std::env::current_exe()?,
-        arguments: ["agent", "--name", layout.name().as_str()]
-            .map(Into::into)
-            .into(),
-    };
-    let stop = Arc::new(AtomicBool::new(false));
-    let raised = Arc::clone(&stop);
-    on_termination(move |_| raised.store(true, Ordering::SeqCst))?;
-    print(&format!(
-        "{} and {}, {} exchange data; the agents start in {} s.\n",
-        count(layout.hosts().count() as u64, "host"),
-        count(layout.vms().count() as u64, "VM"),
-        count(settings.pairs.len() as u64, "pair"),
-        args.rest
-    ))?;
-    let mut view = View::default();
-    let course = s_core_lab::run::run(&layout, &settings, program, &mut view, &stop)?;
-    print(&summary(&course))?;
-    let Some((dir, out)) = target else {
-        return Ok(());
-    };
+    })
+}
+
+/// `HOST:FAULT,…`.
+fn fault(text: &str) -> Result<(HostNumber, Faults), String> {
+    let (host, faults) = text.split_once(':').ok_or("give HOST:FAULT, like 2:full")?;
+    let host = host.parse().map_err(|_| format!("{host:?} is no host"))?;
+    let faults = faults.parse().map_err(|error| format!("{error}"))?;
+    Ok((HostNumber(host), faults))
+}
+
+fn write(course: &Course, args: &RunArgs, dir: &ResultDir, out: &Path) -> Result<(), Failure> {
     if let Some(snapshot) = &course.snapshot {
         snapshot.write(out.join(SNAPSHOT))?;
     }
-    dir.write(&result(&course, args.policy, args.pairs.seed))?;
-    course.document(facts(&course, args.policy)).write(&out)?;
+    dir.write(&result(course, args.policy, args.pairs.seed))?;
+    course.document(facts(course, args.policy)).write(out)?;
     print(&format!("report: {}\n", out.join("report.html").display()))
 }
 
 /// Shows what happens, a line each.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct View {
+    interrupt: Interrupt,
     first: Option<f64>,
 }
 
@@ -142,6 +198,21 @@ impl Watcher for View {
             _ => return,
         };
         say(&line);
+    }
+
+    fn lost(&mut self, host: HostNumber, why: &str) {
+        say(&format!(
+            "the agent of host {} has ended by itself: {why}; the others go on without it",
+            host.0
+        ));
+    }
+
+    fn ending(&mut self) {
+        say("ending: the agents finish what they have begun (Ctrl-C now: at once)");
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.interrupt.is_caught()
     }
 
     fn sample(&mut self, sample: &Sample) {
@@ -171,7 +242,7 @@ fn summary(course: &Course) -> String {
     } else {
         "ended before the cost had settled"
     };
-    format!(
+    let mut text = format!(
         "{settled}: cost {} to {} (-{:.1} %) with {}, {} failed; the planner's: {} (-{:.1} %) with {}\n",
         si(course.initial_cost),
         si(course.final_cost),
@@ -181,7 +252,18 @@ fn summary(course: &Course) -> String {
         si(course.planned_cost),
         reduction(course.planned_cost),
         course.planned_migrations,
-    )
+    );
+    for agent in &course.lost {
+        let at = agent.at.as_secs_f64();
+        text += &format!(
+            "fault: the agent of host {} ended after {at:.0} s\n",
+            agent.host.0
+        );
+    }
+    for warning in &course.warnings {
+        text += &format!("warning: {warning}\n");
+    }
+    text
 }
 
 fn facts(course: &Course, policy: PolicyKind) -> Vec<(String, String)> {

@@ -11,12 +11,13 @@ use clap::Args;
 use s_core_examples::Failure;
 use s_core_examples::cli::{count, print, si, table};
 use s_core_examples::watch::Interrupt;
+use s_core_lab::run::{RunLock, link_weights};
 use s_core_lab::traffic::{
     Endpoint, Groups, Mix, PairTraffic, Payload, ProbeSeries, ProbeSettings, Probes, Reading,
     Sampler, Traffic, TrafficSettings, Truth, write_probes, write_throughput,
 };
-use s_core_lab::{HostNumber, LabName, Layout, VmNumber, load, status};
-use s_core_model::{LinkWeights, Rate, VmId};
+use s_core_lab::{HostNumber, LabName, Layout, VmNumber, load, prerequisites, status};
+use s_core_model::{Rate, VmId};
 use s_core_sim::snapshot::{Settings, Snapshot, TrafficEntry};
 
 /// How often the program looks whether it is to end.
@@ -75,12 +76,14 @@ fn mix(text: &str) -> Result<Mix, String> {
 
 /// Lets the VMs of a laboratory send to each other, and prints what they do.
 pub(crate) fn traffic(name: &LabName, args: &TrafficArgs) -> Result<(), Failure> {
+    prerequisites()?;
     let layout = load(name)?;
     let changing = args.changing.map(|every| Duration::from_secs(every.into()));
     let plan = Plan::new(&layout, &args.pairs, changing)?;
     if let Some(out) = &args.out {
         Snapshot::check_target(out)?;
     }
+    let _lock = RunLock::take(&layout)?;
     let interrupt = Interrupt::catch()?;
     let endpoints = Endpoint::all(&layout);
     let mut truth = Truth::open(endpoints.clone())?;
@@ -98,7 +101,7 @@ pub(crate) fn traffic(name: &LabName, args: &TrafficArgs) -> Result<(), Failure>
     let probes = probes(&layout, &endpoints, &watched, ProbeSettings::from(begin))?;
     let sampler = Sampler::start(&running, &watched, SAMPLED_EVERY, begin)?;
     print(&format!(
-        "{} exchange {}B/s for {} s\n",
+        "{}, {}B/s in all, for {} s\n",
         count(pairs.len() as u64, "pair"),
         si(total(&pairs)),
         args.seconds,
@@ -107,6 +110,7 @@ pub(crate) fn traffic(name: &LabName, args: &TrafficArgs) -> Result<(), Failure>
     let series = (probes.stop()?, sampler.stop());
     let payload = running.stop()?;
     let last = truth.read()?;
+    truth.remove()?;
     print(&report(&last.rates(&first), &series.0))?;
     match &args.out {
         None => Ok(()),
@@ -297,9 +301,8 @@ fn write(
         let host = hosts.iter().find(on).map(|host| host.host);
         host.unwrap_or_else(|| layout.first_host(vm))
     };
-    let weights = LinkWeights::thesis().iter().collect::<Vec<_>>();
-    let rates = last.rates(first);
-    s_core_lab::traffic::snapshot(layout, home, rates, Settings::new(weights))?.write(out)?;
+    let settings = Settings::new(link_weights(layout));
+    s_core_lab::traffic::snapshot(layout, home, last.rates(first), settings)?.write(out)?;
     let mut text = String::from("from,to,packets,bytes,payload_bytes\n");
     for ((from, to), frames) in last.since(first) {
         let payload = payload.get(&(from, to)).map_or(0, |payload| payload.sent);

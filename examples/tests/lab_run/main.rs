@@ -5,9 +5,12 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod agents;
+mod endings;
 mod faults;
 mod policies;
 #[path = "../program/mod.rs"]
 mod program;
 #[path = "../../../crates/s-core-lab/tests/support/mod.rs"]
 mod support;
+mod tokens;

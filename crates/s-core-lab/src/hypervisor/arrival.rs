@@ -35,23 +35,23 @@ pub(super) fn receive(host: &Host, stream: TcpStream) -> io::Result<()> {
     channel.read_exact(&mut offer)?;
     let admitted = admit(host, &offer);
     channel.get_mut().within(host.settings.step);
-    let mut claim = match admitted {
-        Ok(claim) => claim,
+    let mut room = match admitted {
+        Ok(room) => room,
         Err(refusal) => return channel.get_mut().send(&refusal.encode()),
     };
-    claim.phase(Phase::ArrivingAdmitted);
+    room.phase(Phase::ArrivingAdmitted);
     channel.get_mut().send(&Reply::Admitted.encode())?;
-    if !claim.take_memory(&mut channel)? {
+    if !room.take_memory(&mut channel)? {
         return channel.get_mut().send(&Reply::Incomplete.encode());
     }
-    claim.phase(Phase::ArrivingComplete);
+    room.phase(Phase::ArrivingComplete);
     // From here on the source may give the VM's interface, whether it can say so or not.
     let told = channel.get_mut().send(&Reply::Complete.encode());
-    if claim.await_interface(&mut channel, told) && claim.connect() {
+    if room.await_interface(&mut channel, told) && room.connect() {
         channel.get_mut().within(host.settings.step);
         let told = channel.get_mut().send(&Reply::Runs.encode());
-        let vm = claim.vm;
-        drop(claim);
+        let vm = room.vm;
+        drop(room);
         announce_again(host, vm);
         return told;
     }
@@ -59,7 +59,7 @@ pub(super) fn receive(host: &Host, stream: TcpStream) -> io::Result<()> {
 }
 
 /// Keeps room for the VM that is offered and asks the gate, or says why it cannot come.
-fn admit<'a>(host: &'a Host, offer: &[u8; Offer::LENGTH]) -> Result<Claim<'a>, Reply> {
+fn admit<'a>(host: &'a Host, offer: &[u8; Offer::LENGTH]) -> Result<KeptRoom<'a>, Reply> {
     let offer = Offer::decode(offer).ok_or(Reply::NotThisOne)?;
     let vm = host.layout.vm_with_uuid(offer.uuid);
     let vm = vm.ok_or(Reply::NotThisOne)?;
@@ -85,7 +85,7 @@ fn admit<'a>(host: &'a Host, offer: &[u8; Offer::LENGTH]) -> Result<Claim<'a>, R
             NoPlace::Full => Reply::Full,
         })?;
     }
-    let mut claim = Claim {
+    let mut room = KeptRoom {
         host,
         vm,
         gate: None,
@@ -96,10 +96,10 @@ fn admit<'a>(host: &'a Host, offer: &[u8; Offer::LENGTH]) -> Result<Claim<'a>, R
         if !gate.admit(&host.domain(vm), host.settings.step / 2) {
             return Err(Reply::NotAdmitted);
         }
-        claim.gate = Some(gate);
+        room.gate = Some(gate);
     }
     host.places().set(vm, Place::Arriving);
-    Ok(claim)
+    Ok(room)
 }
 
 /// A loaded link may have lost the first announcement, and with it all frames to a VM that only listens.
@@ -115,7 +115,7 @@ fn announce_again(host: &Host, vm: VmNumber) {
 
 /// Room that is kept for a VM. When dropped it is given back, unless the VM runs here.
 #[derive(Debug)]
-struct Claim<'a> {
+struct KeptRoom<'a> {
     host: &'a Host,
     vm: VmNumber,
     /// The gate that let it in.
@@ -124,7 +124,7 @@ struct Claim<'a> {
     runs: bool,
 }
 
-impl Claim<'_> {
+impl KeptRoom<'_> {
     /// Takes pages until the source says that these were all; says whether all are here as they were last.
     fn take_memory(&self, channel: &mut BufReader<Channel>) -> io::Result<bool> {
         let memory_mib = self.host.layout.shape().vm_memory_mib;
@@ -217,7 +217,7 @@ impl Claim<'_> {
     }
 }
 
-impl Drop for Claim<'_> {
+impl Drop for KeptRoom<'_> {
     fn drop(&mut self) {
         if self.runs {
             return;

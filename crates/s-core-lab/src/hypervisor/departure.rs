@@ -201,8 +201,8 @@ impl<'a> Departure<'a> {
         if complete.elapsed() > self.host.settings.step {
             return Err("too late to hand it over: the target may have given it up".into());
         }
-        self.step("hand it over")?;
-        let given = self.host.ports.give(self.vm, self.target);
+        let step = self.step("hand it over")?;
+        let given = self.host.ports.give(self.vm, self.target, step);
         // Where the interface is decides, whatever the command said.
         let here = self.host.ports.here().map(|here| here.contains(&self.vm));
         match (given, here) {

@@ -73,12 +73,16 @@ use crate::error::LabError;
 use crate::layout::{HostNumber, Layout};
 use crate::namespace;
 
+/// How often to look whether arrivals have ended.
+const LOOK: Duration = Duration::from_millis(20);
+
 /// The [`Hypervisor`] of one host of a laboratory that is up.
 ///
 /// It may be used from any network namespace: what has to happen in the host's does.
 ///
 /// When it is dropped nothing more is let in. A VM whose memory is still being copied to here stays at its source; one that
-/// is being handed over arrives first, for which up to three steps are waited.
+/// is being handed over arrives first, for which up to three steps are waited. Who wants those that were let in to arrive
+/// [waits for them](Self::await_arrivals) before.
 ///
 /// ```no_run
 /// use std::sync::Arc;
@@ -155,6 +159,15 @@ impl LabHypervisor {
                 Ok(Err(error)) => error,
                 Ok(Ok(())) | Err(_) => LabError::Missing("the hypervisor's thread panicked".into()),
             }),
+        }
+    }
+
+    /// Waits until no VM is arriving that was let in, for this time at most.
+    pub fn await_arrivals(&self, most: Duration) {
+        let until = Instant::now() + most;
+        let arriving = || !self.host.places().which(&[Place::Arriving]).is_empty();
+        while arriving() && Instant::now() < until {
+            std::thread::sleep(LOOK);
         }
     }
 

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use super::announce::gratuitous_arp;
 use crate::error::LabError;
 use crate::layout::{HostNumber, Layout, VmNumber};
-use crate::system::run;
+use crate::system::{run, run_within};
 
 /// The interfaces of one host.
 #[derive(Debug)]
@@ -59,7 +59,7 @@ impl Ports {
         let mut command = Command::new("ip");
         let namespace = self.layout.host_namespace(self.host);
         command.args(["-n", &namespace, "-o", "link", "show", "up", "type", "veth"]);
-        let up = vms_of(&self.layout, &run(&mut command)?);
+        let up = vms_of(&self.layout, &run_within(&mut command, deadline)?);
         let listed = self.listed(deadline)?;
         let listed = listed
             .iter()
@@ -70,7 +70,7 @@ impl Ports {
     /// Connects a VM whose interface is here, whatever was done of it before, and announces it.
     pub(super) fn attach(&self, vm: VmNumber, deadline: Duration) -> Result<(), LabError> {
         let vif = self.layout.vif(vm);
-        self.ip(&["link", "set", &vif, "up"])?;
+        self.ip(&["link", "set", &vif, "up"], deadline)?;
         let mut command = self.vsctl(deadline);
         command.args(["--may-exist", "add-port", self.layout.bridge(), &vif]);
         command.args(["--", "set", "Interface", &vif]);
@@ -90,9 +90,16 @@ impl Ports {
     }
 
     /// Moves a VM's interface to another host's namespace. The kernel does it whole or not at all.
-    pub(super) fn give(&self, vm: VmNumber, target: HostNumber) -> Result<(), LabError> {
+    /// An error does not say which.
+    pub(super) fn give(
+        &self,
+        vm: VmNumber,
+        target: HostNumber,
+        deadline: Duration,
+    ) -> Result<(), LabError> {
         let target = self.layout.host_namespace(target);
-        self.ip(&["link", "set", &self.layout.vif(vm), "netns", &target])
+        let vif = self.layout.vif(vm);
+        self.ip(&["link", "set", &vif, "netns", &target], deadline)
     }
 
     /// Sends a gratuitous ARP request, as if it came from the VM, so that all switches learn where its MAC address is now.
@@ -110,10 +117,10 @@ impl Ports {
         run(&mut command).map(drop)
     }
 
-    fn ip(&self, arguments: &[&str]) -> Result<(), LabError> {
+    fn ip(&self, arguments: &[&str], deadline: Duration) -> Result<(), LabError> {
         let mut command = Command::new("ip");
         command.args(["-n", &self.layout.host_namespace(self.host)]);
-        run(command.args(arguments)).map(drop)
+        run_within(command.args(arguments), deadline).map(drop)
     }
 
     fn database(&self) -> PathBuf {

@@ -1,6 +1,9 @@
 //! How migrations go, and where they are made to fail.
 
+use std::str::FromStr;
 use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
 
 use super::image::PAGES_PER_MIB;
 use crate::error::LabError;
@@ -65,7 +68,16 @@ impl MigrationSettings {
 }
 
 /// Where migrations fail on request. All of it is off by default.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+///
+/// ```
+/// use s_core_lab::hypervisor::Faults;
+///
+/// let faults: Faults = "refuse,bytes-per-second=100000".parse()?;
+/// assert!(faults.refuse && faults.bytes_per_second == Some(100_000));
+/// # Ok::<(), s_core_lab::LabError>(())
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Faults {
     /// As a target: refuses every VM.
     pub refuse: bool,
@@ -75,6 +87,39 @@ pub struct Faults {
     pub cut_after: Option<u64>,
     /// As a source: sends this many octets of memory in a second at most, so that it gets late.
     pub bytes_per_second: Option<u64>,
+}
+
+impl FromStr for Faults {
+    type Err = LabError;
+
+    /// One or more of `refuse`, `full`, `cut-after=OCTETS` and `bytes-per-second=OCTETS`, with commas between.
+    fn from_str(text: &str) -> Result<Self, LabError> {
+        let mut faults = Self::default();
+        for word in text.split(',') {
+            let octets = |number: &str| {
+                let number = number.parse().ok().filter(|octets| *octets > 0);
+                number.ok_or_else(|| wrong(word, "wants a number of octets, from 1"))
+            };
+            match word.split_once('=').unwrap_or((word, "")) {
+                ("refuse", "") => faults.refuse = true,
+                ("full", "") => faults.full = true,
+                ("cut-after", number) => faults.cut_after = Some(octets(number)?),
+                ("bytes-per-second", number) => faults.bytes_per_second = Some(octets(number)?),
+                _ => {
+                    let known = "is none of refuse, full, cut-after=N and bytes-per-second=N";
+                    return Err(wrong(word, known));
+                }
+            }
+        }
+        Ok(faults)
+    }
+}
+
+fn wrong(word: &str, problem: &str) -> LabError {
+    LabError::Layout {
+        what: "fault",
+        problem: format!("{word:?} {problem}"),
+    }
 }
 
 #[cfg(test)]
@@ -99,5 +144,34 @@ mod tests {
             |of| of.step = Duration::ZERO,
             Some("step: 0ns is not 100ms to 60s"),
         );
+    }
+
+    #[test]
+    fn faults_are_read() {
+        let check = |text: &str, wanted: Result<Faults, &str>| {
+            let read = text.parse::<Faults>().map_err(|error| error.to_string());
+            assert_eq!(read, wanted.map_err(str::to_owned), "{text:?}");
+        };
+        let refuse = Faults {
+            refuse: true,
+            ..Faults::default()
+        };
+        check("refuse", Ok(refuse));
+        let slow = Faults {
+            full: true,
+            cut_after: Some(4096),
+            bytes_per_second: Some(1),
+            ..Faults::default()
+        };
+        check("full,cut-after=4096,bytes-per-second=1", Ok(slow));
+        let wanted = "wants a number of octets, from 1";
+        for number in ["", "0", "-1", "1e9", "18446744073709551616"] {
+            let text = format!("cut-after={number}");
+            check(&text, Err(&format!("fault: {text:?} {wanted}")));
+        }
+        let known = "is none of refuse, full, cut-after=N and bytes-per-second=N";
+        for word in ["", "late", "refuse=1", "Full"] {
+            check(word, Err(&format!("fault: {word:?} {known}")));
+        }
     }
 }

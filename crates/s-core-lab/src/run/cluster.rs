@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{BufRead as _, BufReader};
+use std::os::unix::fs::FileExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
@@ -21,10 +22,14 @@ use crate::namespace;
 
 /// How long all agents may take to start.
 const START: Duration = Duration::from_secs(20);
-/// How long an agent may take to end, before it is killed.
-const END: Duration = Duration::from_secs(15);
+/// How long an agent may take to end, before it is killed: it hands the token on, and lets arrivals end.
+const END: Duration = Duration::from_secs(25);
 /// How often to look whether it has.
 const LOOK: Duration = Duration::from_millis(20);
+/// How long after the end of its output an agent may still run, before that counts as its state.
+const LAST: Duration = Duration::from_secs(1);
+/// How much of the end of an agent's log is looked at, in bytes.
+const TAIL: u64 = 4096;
 
 /// The program that is an agent: it is started in the network of its host, with its host's number and the path of its
 /// configuration after these arguments, and calls [`serve`](super::serve).
@@ -47,13 +52,23 @@ pub struct Heard {
     pub said: Option<Said>,
 }
 
+/// A process, and what it logs.
+#[derive(Debug)]
+struct Agent {
+    process: Child,
+    /// Can be read also when its name has gone with the laboratory.
+    log: File,
+    /// Where in the log this agent began.
+    from: u64,
+}
+
 /// One agent per host. They end with it.
 #[derive(Debug)]
 pub struct Cluster {
     layout: Layout,
     program: AgentProgram,
     configurations: Vec<(HostNumber, PathBuf)>,
-    agents: BTreeMap<HostNumber, Child>,
+    agents: BTreeMap<HostNumber, Agent>,
     told: Sender<Heard>,
     heard: Receiver<Heard>,
 }
@@ -88,7 +103,7 @@ impl Cluster {
         Ok(cluster)
     }
 
-    fn await_all(&self) -> Result<(), LabError> {
+    fn await_all(&mut self) -> Result<(), LabError> {
         let by = Instant::now() + START;
         let mut missing = self.agents.len();
         while missing > 0 {
@@ -100,7 +115,12 @@ impl Cluster {
                 }) => missing -= 1,
                 Ok(Heard {
                     said: None, host, ..
-                }) => return Err(self.last_words(host)),
+                }) => {
+                    return Err(LabError::Failed {
+                        command: format!("the agent of host {} ended", host.0),
+                        message: self.why_ended(host),
+                    });
+                }
                 Ok(_) => {}
                 Err(_) => {
                     return Err(LabError::DeadlineExceeded {
@@ -113,14 +133,22 @@ impl Cluster {
         Ok(())
     }
 
-    /// Why an agent has ended, as far as it said.
-    fn last_words(&self, host: HostNumber) -> LabError {
-        let log = self.log(host);
-        let text = std::fs::read_to_string(&log).unwrap_or_default();
-        let last = text.lines().next_back().unwrap_or("it said nothing");
-        LabError::Failed {
-            command: format!("the agent of host {} ended", host.0),
-            message: format!("{last} ({})", log.display()),
+    /// Why an agent has ended: how its process did, and the last that it logged.
+    pub fn why_ended(&mut self, host: HostNumber) -> String {
+        let Some(agent) = self.agents.get_mut(&host) else {
+            return "it was killed".into();
+        };
+        let by = Instant::now() + LAST;
+        let status = loop {
+            match agent.process.try_wait() {
+                Ok(Some(status)) => break status.to_string(),
+                _ if Instant::now() >= by => break "its output has ended".into(),
+                _ => thread::sleep(LOOK),
+            }
+        };
+        match agent.last_words() {
+            Some(words) => format!("{status}; {words}"),
+            None => status,
         }
     }
 
@@ -136,25 +164,29 @@ impl Cluster {
 
     fn launch(&mut self, host: HostNumber) -> Result<(), LabError> {
         let path = self.log(host);
-        let log = File::options().create(true).append(true).open(&path);
-        let log = log.map_err(|source| LabError::File { path, source })?;
+        let log = (File::options().create(true).append(true).read(true)).open(&path);
+        let opened = log.and_then(|log| {
+            let (length, output) = (log.metadata()?.len(), log.try_clone()?);
+            Ok((log, length, output))
+        });
+        let (log, from, output) = opened.map_err(|source| LabError::File { path, source })?;
         let program = self.program.path.display().to_string();
         let mut command = namespace::command(&self.layout.host_namespace(host), &program);
         command.args(&self.program.arguments);
         command
             .arg(host.0.to_string())
             .arg(self.configuration(host));
-        let mut agent = command
+        let mut process = command
             // A terminal's Ctrl-C is for this process: it tells the agents, once.
             .process_group(0)
             // An agent ends when this end of it is closed.
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .stderr(log)
+            .stderr(output)
             .spawn()
             .map_err(|source| LabError::Program { program, source })?;
         let told = self.told.clone();
-        if let Some(output) = agent.stdout.take() {
+        if let Some(output) = process.stdout.take() {
             thread::spawn(move || {
                 let lines = BufReader::new(output).lines().map_while(Result::ok);
                 for line in lines {
@@ -166,7 +198,7 @@ impl Cluster {
                 tell(&told, host, None);
             });
         }
-        self.agents.insert(host, agent);
+        self.agents.insert(host, Agent { process, log, from });
         Ok(())
     }
 
@@ -184,7 +216,8 @@ impl Cluster {
         let Some(mut agent) = self.agents.remove(&host) else {
             return Ok(());
         };
-        let killed = agent.kill().and_then(|()| agent.wait());
+        let killed = agent.process.kill();
+        let killed = killed.and_then(|()| agent.process.wait());
         killed.map(drop).map_err(|source| LabError::Program {
             program: format!("kill the agent of host {}", host.0),
             source,
@@ -203,22 +236,28 @@ impl Cluster {
 
     /// The CPU time that all agents have taken so far, in seconds.
     pub fn cpu_seconds(&self) -> f64 {
-        let ticks = |agent: &Child| {
-            let stat = std::fs::read_to_string(format!("/proc/{}/stat", agent.id())).ok()?;
+        let ticks = |agent: &Agent| {
+            let stat =
+                std::fs::read_to_string(format!("/proc/{}/stat", agent.process.id())).ok()?;
             cpu_ticks(&stat)
         };
         let ticks: u64 = self.agents.values().filter_map(ticks).sum();
         ticks as f64 / rustix::param::clock_ticks_per_second() as f64
     }
 
-    /// Has all agents end as by SIGTERM, and waits for it; what they say meanwhile can still be [heard](Self::next).
+    /// Has all agents end as by SIGTERM, and waits for it, at most 25 s; what they say meanwhile can still be
+    /// [heard](Self::next). A migration in flight and one that was admitted at its target are seen to their end, for which
+    /// an agent takes up to 10 s; the token is handed on to whoever still takes it.
     ///
     /// # Errors
     ///
     /// [`LabError::DeadlineExceeded`] if one has not ended in time; it is killed when the cluster is dropped.
     pub fn stop(&mut self) -> Result<(), LabError> {
-        for agent in self.agents.values() {
-            if let Some(pid) = i32::try_from(agent.id()).ok().and_then(Pid::from_raw) {
+        for agent in self.agents.values_mut() {
+            // The id of one that was waited for may be another's.
+            let runs = matches!(agent.process.try_wait(), Ok(None));
+            let pid = i32::try_from(agent.process.id()).ok();
+            if let (true, Some(pid)) = (runs, pid.and_then(Pid::from_raw)) {
                 // It may have ended.
                 let _ = kill_process(pid, Signal::TERM);
             }
@@ -226,10 +265,10 @@ impl Cluster {
         let by = Instant::now() + END;
         let mut late = None;
         for (host, agent) in &mut self.agents {
-            while matches!(agent.try_wait(), Ok(None)) && Instant::now() < by {
+            while matches!(agent.process.try_wait(), Ok(None)) && Instant::now() < by {
                 thread::sleep(LOOK);
             }
-            if matches!(agent.try_wait(), Ok(None)) {
+            if matches!(agent.process.try_wait(), Ok(None)) {
                 late = Some(*host);
             }
         }
@@ -249,8 +288,20 @@ impl Drop for Cluster {
         let _ = self.stop();
         for agent in self.agents.values_mut() {
             // It may have ended before.
-            let _ = agent.kill().and_then(|()| agent.wait());
+            let _ = agent.process.kill().and_then(|()| agent.process.wait());
         }
+    }
+}
+
+impl Agent {
+    /// The last line that it logged.
+    fn last_words(&self) -> Option<String> {
+        let end = self.log.metadata().ok()?.len();
+        let from = self.from.max(end.saturating_sub(TAIL));
+        let mut tail = vec![0; usize::try_from(end.checked_sub(from)?).ok()?];
+        self.log.read_exact_at(&mut tail, from).ok()?;
+        let tail = String::from_utf8_lossy(&tail);
+        tail.lines().next_back().map(str::to_owned)
     }
 }
 

@@ -1,5 +1,6 @@
 //! The files that a laboratory's agents are configured by, as an operator would write them.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
 use std::io::{self, Read as _, Write as _};
@@ -7,9 +8,13 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use s_core_model::LinkWeights;
 use s_core_token::PolicyKind;
+use serde::{Deserialize, Serialize};
 
+use super::serve::FINISH;
 use crate::error::LabError;
+use crate::hypervisor::{Faults, MigrationSettings};
 use crate::layout::{HostNumber, Layout};
 
 /// What the agents of a laboratory are told. Times are shorter than an agent's own defaults, so that a person can
@@ -30,11 +35,52 @@ pub struct AgentSettings {
     pub interception: bool,
     /// c_m, relative to what the VM costs.
     pub migration_cost: f64,
+    /// How many pages of 4 KiB a running VM writes in a second: a migration sends them again.
+    pub dirty_pages_per_second: u32,
+    /// Where migrations are made to fail, by host.
+    pub faults: BTreeMap<HostNumber, Faults>,
+}
+
+/// What the hypervisor of a host is told, in a file beside the agent's configuration.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct HypervisorFile {
+    pub(super) dirty_pages_per_second: u32,
+    #[serde(default)]
+    pub(super) faults: Faults,
+}
+
+impl HypervisorFile {
+    const NAME: &str = "hypervisor.toml";
+
+    /// Reads the one beside this configuration of an agent.
+    pub(super) fn read_beside(configuration: &Path) -> Result<Self, LabError> {
+        let path = configuration.with_file_name(Self::NAME);
+        let text = fs::read_to_string(&path).map_err(|source| LabError::File {
+            path: path.clone(),
+            source,
+        })?;
+        toml::from_str(&text).map_err(|error| LabError::Content {
+            path,
+            problem: error.to_string(),
+        })
+    }
+
+    fn write(&self, directory: &Path) -> Result<(), LabError> {
+        let path = directory.join(Self::NAME);
+        match toml::to_string(self) {
+            Ok(text) => put(&path, &text, 0o644),
+            Err(error) => Err(LabError::Content {
+                path,
+                problem: error.to_string(),
+            }),
+        }
+    }
 }
 
 impl Default for AgentSettings {
     /// Distributed; rates of 10 s, read every second; a new token after 12 s; no interception. c_m is a twentieth of the
-    /// VM's own cost, above what measured rates vary by.
+    /// VM's own cost, above what measured rates vary by. Migrations are as those of [`MigrationSettings`], without faults.
     fn default() -> Self {
         Self {
             policy: PolicyKind::Distributed,
@@ -44,17 +90,19 @@ impl Default for AgentSettings {
             silence: Duration::from_secs(12),
             interception: false,
             migration_cost: 0.05,
+            dirty_pages_per_second: MigrationSettings::default().dirty_pages_per_second,
+            faults: BTreeMap::new(),
         }
     }
 }
 
 /// The weights of a laboratory's links, c_1 upwards, as thesis 5.1 has them.
 pub fn link_weights(layout: &Layout) -> Vec<f64> {
-    let weights = [0.0, 1.0, 3.0, 5.0].map(f64::exp);
-    weights[..layout.levels().into()].to_vec()
+    let thesis = LinkWeights::thesis();
+    thesis.iter().take(layout.levels().into()).collect()
 }
 
-/// Writes `servers.csv`, a key and each host's `agent.toml`; those of an earlier run are replaced, what agents keep
+/// Writes `servers.csv`, a key and each host's `agent.toml` and `hypervisor.toml`; those of an earlier run are replaced, what agents keep
 /// of it is removed. Returns the configuration of each host.
 pub(super) fn write(
     layout: &Layout,
@@ -83,7 +131,13 @@ pub(super) fn write(
             }
             Ok(()) | Err(_) => {}
         }
-        let path = layout.host_directory(host).join("agent.toml");
+        let directory = layout.host_directory(host);
+        let hypervisor = HypervisorFile {
+            dirty_pages_per_second: settings.dirty_pages_per_second,
+            faults: settings.faults.get(&host).cloned().unwrap_or_default(),
+        };
+        hypervisor.write(&directory)?;
+        let path = directory.join("agent.toml");
         put(&path, &agent_toml(layout, settings, host), 0o644)?;
         written.push((host, path));
     }
@@ -134,7 +188,8 @@ fn agent_toml(layout: &Layout, settings: &AgentSettings, host: HostNumber) -> St
          custody = {custody}\n\
          beacon = {beacon}\n\
          silence = {silence}\n\
-         outcome = 1\n",
+         outcome = 1\n\
+         migration_grace = {migration_grace}\n",
         server = layout.server(host),
         weights = weights.join(", "),
         migration_cost = settings.migration_cost,
@@ -147,6 +202,7 @@ fn agent_toml(layout: &Layout, settings: &AgentSettings, host: HostNumber) -> St
         keep_alive = custody / 4.0,
         beacon = custody,
         silence = seconds(settings.silence),
+        migration_grace = seconds(FINISH),
     )
 }
 
@@ -197,5 +253,21 @@ mod tests {
             let file = ConfigFile::read(&path).unwrap();
             assert_eq!(file.server, layout.server(HostNumber(2)));
         }
+    }
+
+    #[test]
+    fn a_hypervisor_takes_its_configuration() {
+        let check = |faults: &str| {
+            let file = HypervisorFile {
+                dirty_pages_per_second: 7,
+                faults: faults.parse().unwrap(),
+            };
+            let dir = tempfile::tempdir().unwrap();
+            file.write(dir.path()).unwrap();
+            let read = HypervisorFile::read_beside(&dir.path().join("agent.toml"));
+            assert_eq!(read.unwrap(), file);
+        };
+        check("full");
+        check("refuse,cut-after=9,bytes-per-second=1");
     }
 }

@@ -9,7 +9,8 @@ use crate::{namespace, system};
 /// The name of the table in each host's network.
 const TABLE: &str = "score_control";
 
-/// Counts the frames that agents send, by an nft table in each control domain; migrations are not in it.
+/// Counts the frames that agents send, by an nft table in each control domain; migrations are not in it. The tables go
+/// with it; what a process that was killed has left is replaced at the next opening.
 #[derive(Debug)]
 pub(super) struct ControlTraffic {
     hosts: Vec<String>,
@@ -30,10 +31,12 @@ impl ControlTraffic {
              add rule ip {TABLE} output meta l4proto {{ tcp, udp }} th dport {port} counter name sent\n\
              add rule ip {TABLE} output tcp sport {port} counter name sent\n"
         );
-        for host in &hosts {
+        // From here on whatever has been made is removed.
+        let this = Self { hosts };
+        for host in &this.hosts {
             system::run_with_input(namespace::command(host, "nft").args(["-f", "-"]), &script)?;
         }
-        Ok(Self { hosts })
+        Ok(this)
     }
 
     /// Bytes of IP packets that agents have sent so far.
@@ -45,6 +48,16 @@ impl ControlTraffic {
             sum += bytes_of(&mut command)?;
         }
         Ok(sum)
+    }
+}
+
+impl Drop for ControlTraffic {
+    fn drop(&mut self) {
+        for host in &self.hosts {
+            // The laboratory may have gone.
+            let mut command = namespace::command(host, "nft");
+            let _ = system::run(command.args(["delete", "table", "ip", TABLE]));
+        }
     }
 }
 

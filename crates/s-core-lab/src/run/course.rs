@@ -7,10 +7,11 @@ use s_core_model::{ServerId, VmId};
 use s_core_sim::snapshot::Snapshot;
 
 use super::data_centre::Homes;
-use crate::LinkCounters;
+use crate::error::LabError;
 use crate::hypervisor::MigrationReport;
-use crate::layout::{Layout, Link};
+use crate::layout::{HostNumber, Layout, Link};
 use crate::traffic::{ProbeSeries, ThroughputSeries};
+use crate::{LinkCounters, host_link_counters, link_counters};
 
 /// The cost at one moment.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -55,34 +56,65 @@ pub struct Round {
     pub control_bytes: u64,
 }
 
+/// An agent that ended by itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LostAgent {
+    /// Whose.
+    pub host: HostNumber,
+    /// When.
+    pub at: Duration,
+    /// How its process ended, and the last that it logged.
+    pub why: String,
+}
+
 /// What links carried over a time.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LinkLoads {
-    /// Bytes per second, both directions together, of each link.
+    /// Bytes per second, both directions together, of each link between switches.
     pub links: BTreeMap<Link, f64>,
+    /// The same of each host's link to its rack's switch.
+    pub hosts: BTreeMap<HostNumber, f64>,
 }
 
+/// The counters of links between switches, and of hosts' links.
+pub(super) type Counters = (
+    BTreeMap<Link, LinkCounters>,
+    BTreeMap<HostNumber, LinkCounters>,
+);
+
 impl LinkLoads {
-    pub(super) fn between(
-        before: &BTreeMap<Link, LinkCounters>,
-        after: &BTreeMap<Link, LinkCounters>,
-        passed: Duration,
-    ) -> Self {
-        let load = |(link, after): (&Link, &LinkCounters)| {
-            let before = before.get(link).copied().unwrap_or_default();
-            let bytes = after.up.saturating_sub(before.up) + after.down.saturating_sub(before.down);
-            (*link, bytes as f64 / passed.as_secs_f64().max(1e-9))
-        };
+    pub(super) fn counters(layout: &Layout) -> Result<Counters, LabError> {
+        Ok((link_counters(layout)?, host_link_counters(layout)?))
+    }
+
+    pub(super) fn between(before: &Counters, after: &Counters, passed: Duration) -> Self {
         Self {
-            links: after.iter().map(load).collect(),
+            links: loads(&before.0, &after.0, passed),
+            hosts: loads(&before.1, &after.1, passed),
         }
     }
 
-    /// The sum over the links of a level.
+    /// The sum over the links of a level; 0 are the hosts' links, 1 the racks' upward links.
     pub fn level(&self, level: u8) -> f64 {
+        if level == 0 {
+            return self.hosts.values().sum();
+        }
         let links = self.links.iter().filter(|(link, _)| link.level == level);
         links.map(|(_, load)| load).sum()
     }
+}
+
+fn loads<K: Copy + Ord>(
+    before: &BTreeMap<K, LinkCounters>,
+    after: &BTreeMap<K, LinkCounters>,
+    passed: Duration,
+) -> BTreeMap<K, f64> {
+    let load = |(link, after): (&K, &LinkCounters)| {
+        let before = before.get(link).copied().unwrap_or_default();
+        let bytes = after.up.saturating_sub(before.up) + after.down.saturating_sub(before.down);
+        (*link, bytes as f64 / passed.as_secs_f64().max(1e-9))
+    };
+    after.iter().map(load).collect()
 }
 
 /// A run from its beginning to its end. Times are since it began; costs are Eq. 3.1.
@@ -102,6 +134,10 @@ pub struct Course {
     pub migrations: Vec<Migration>,
     /// How many did not.
     pub failed: usize,
+    /// Agents that ended by themselves.
+    pub lost: Vec<LostAgent>,
+    /// What else was not as it should be at the end: VMs that are not where the agents said, agents that had to be killed.
+    pub warnings: Vec<String>,
     /// What the hypervisors say of migrations in this time.
     pub reports: Vec<MigrationReport>,
     /// How many times a VM held the token.
@@ -110,7 +146,7 @@ pub struct Course {
     pub agents_seconds: f64,
     /// All rounds that ended.
     pub rounds: Vec<Round>,
-    /// What links carried before agents started, and after the cost had settled.
+    /// What links carried before agents started, and at the end.
     pub loads: Vec<LinkLoads>,
     /// Round trips of probed pairs.
     pub probes: Vec<ProbeSeries>,
@@ -140,6 +176,8 @@ impl Course {
             samples: Vec::new(),
             migrations: Vec::new(),
             failed: 0,
+            lost: Vec::new(),
+            warnings: Vec::new(),
             reports: Vec::new(),
             hops: 0,
             agents_seconds: 0.0,

@@ -8,11 +8,26 @@ use s_core_sim::{Outcome, Rules, RunLimits, Simulation};
 
 use super::configuration::{AgentSettings, link_weights};
 use super::error::RunError;
+use crate::error::LabError;
 use crate::layout::Layout;
 use crate::traffic;
 
 /// Where each VM is.
 pub type Homes = BTreeMap<VmId, ServerId>;
+
+/// Which host each VM is at, by the hosts' own databases.
+///
+/// # Errors
+///
+/// [`LabError`] if there is no such laboratory, or a database does not tell.
+pub(super) fn homes(layout: &Layout) -> Result<Homes, LabError> {
+    let mut homes = Homes::new();
+    for host in crate::status(layout.name())?.hosts {
+        let server = layout.server(host.host);
+        homes.extend(host.vms?.into_iter().map(|vm| (layout.vm(vm), server)));
+    }
+    Ok(homes)
+}
 
 /// The laboratory as a snapshot directory has it.
 ///

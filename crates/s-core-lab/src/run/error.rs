@@ -32,22 +32,12 @@ pub enum RunError {
     /// The system.
     #[error(transparent)]
     Io(#[from] std::io::Error),
-    /// An agent ended by itself.
-    #[error("the agent of host {host} ended; its agent.log in {directory} says why")]
-    AgentEnded {
-        /// The host.
+    /// All agents have ended by themselves.
+    #[error("all agents have ended, that of host {host} the last: {why}")]
+    NoAgentLeft {
+        /// The host of the last one.
         host: u16,
-        /// Where the log is.
-        directory: String,
-    },
-    /// Where VMs are is not what the agents said.
-    #[error("{vm} is on {found}, and not on {told} as the agents said")]
-    Misplaced {
-        /// The VM.
-        vm: s_core_model::VmId,
-        /// Where it is.
-        found: String,
-        /// Where it should be.
-        told: s_core_model::ServerId,
+        /// How its process ended, and the last that it logged.
+        why: String,
     },
 }

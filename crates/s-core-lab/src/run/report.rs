@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use s_core_sim::report::{
-    Axis, BarChart, Bars, Block, Cell, Chart, Course as Shape, Document, Figure, Line, LineChart,
-    Panel, Reference, Section, Table,
+    self, Axis, BarChart, Bars, Block, Cell, Chart, Document, Figure, Line, LineChart, Panel,
+    Reference, Section, Table,
 };
 
 use super::course::{Course, Migration};
@@ -19,12 +19,25 @@ impl Course {
     /// the VMs felt of it, and how much the agents said to each other.
     pub fn document(&self, facts: Vec<(String, String)>) -> Document {
         let sections = vec![self.cost(), self.links(), self.moves(), self.control()];
-        let warning = (!self.settled).then(|| {
-            "The run was ended before the cost had settled; all of this is as far as it got.".into()
-        });
+        let warnings = self.shortcomings();
+        let warning = (!warnings.is_empty()).then(|| warnings.join(" "));
         Document::new("S-CORE in a laboratory", sections)
             .with_facts(facts)
             .with_warning(warning)
+    }
+
+    /// What a reader of the result has to know before all else, in sentences.
+    pub fn shortcomings(&self) -> Vec<String> {
+        let ended =
+            "The run was ended before the cost had settled; all of this is as far as it got.";
+        let ended = (!self.settled).then(|| ended.to_owned());
+        let lost = self.lost.iter().map(|agent| {
+            let (host, at) = (agent.host.0, agent.at.as_secs_f64());
+            let why = &agent.why;
+            format!("The agent of host {host} ended by itself after {at:.0} s ({why}).")
+        });
+        let others = self.warnings.iter().map(|warning| format!("{warning}."));
+        ended.into_iter().chain(lost).chain(others).collect()
     }
 
     fn cost(&self) -> Section {
@@ -38,7 +51,7 @@ impl Course {
             series: vec![Line {
                 name: "cost".into(),
                 points,
-                course: Shape::Step,
+                course: report::Course::Step,
             }],
             references: vec![Reference {
                 label: "as planned".into(),
@@ -48,7 +61,7 @@ impl Course {
         let mut table = Table::new(["placement", "cost", "of the beginning", "migrations"]);
         for (name, cost, migrations) in [
             ("before", self.initial_cost, 0),
-            ("settled", self.final_cost, self.migrations.len()),
+            ("end", self.final_cost, self.migrations.len()),
             ("as planned", self.planned_cost, self.planned_migrations),
         ] {
             table.push([
@@ -82,7 +95,7 @@ impl Course {
     }
 
     fn links(&self) -> Section {
-        let levels = 1..=self.layout.levels();
+        let levels = 0..=self.layout.levels();
         let bars = |(name, loads): (&str, &super::LinkLoads)| Bars {
             name: name.into(),
             values: levels
@@ -94,7 +107,7 @@ impl Course {
             x_label: "level of the links".into(),
             groups: levels.clone().map(|level| level.to_string()).collect(),
             y_label: "MB/s".into(),
-            series: ["before", "settled"]
+            series: ["before", "end"]
                 .into_iter()
                 .zip(&self.loads)
                 .map(bars)
@@ -105,8 +118,8 @@ impl Course {
             blocks: vec![figure(
                 "links",
                 "Load per level of links",
-                "By the links' own counters, both directions together, before the agents ran and after the cost had settled; \
-                 1 are the racks' upward links."
+                "By the links' own counters, both directions together, before the agents ran and at the end; 0 are the \
+                 hosts' links, 1 the racks' upward links."
                     .into(),
                 Chart::Bars(chart),
             )],

@@ -9,6 +9,7 @@ use std::time::Duration;
 use s_core_agent::{Agent, ConfigFile, Observer, on_termination};
 use s_core_sim::snapshot::read_locations;
 
+use super::configuration::HypervisorFile;
 use super::error::RunError;
 use super::said::Said;
 use crate::hypervisor::{LabHypervisor, MigrationSettings};
@@ -17,8 +18,14 @@ use crate::layout::{HostNumber, Layout};
 /// How often to look whether the agent has ended by itself.
 const LOOK: Duration = Duration::from_millis(100);
 
+/// How long an agent that ends waits for a migration of its own, and then for VMs that its host has admitted.
+pub(super) const FINISH: Duration = Duration::from_secs(10);
+
 /// Runs the agent of a host of a laboratory, in whose network this process is, until SIGTERM, SIGINT or the end of its
 /// standard input. What happens it says on standard output, a line of JSON per [`Said`].
+///
+/// A migration that is in flight then, from here or to here, has ten seconds to end; what is not whole by then stays at its
+/// source.
 ///
 /// # Errors
 ///
@@ -32,8 +39,14 @@ pub fn serve(layout: &Layout, host: HostNumber, configuration: &Path) -> Result<
             say(&said);
         }
     }));
-    let hypervisor =
-        LabHypervisor::start(layout, host, MigrationSettings::default(), Arc::new(()))?;
+    let file_of_hypervisor = HypervisorFile::read_beside(configuration)?;
+    let migrations = MigrationSettings {
+        dirty_pages_per_second: file_of_hypervisor.dirty_pages_per_second,
+        ..MigrationSettings::default()
+    };
+    let hypervisor = LabHypervisor::start(layout, host, migrations, Arc::new(()))?;
+    hypervisor.set_faults(file_of_hypervisor.faults);
+    let hypervisor = Arc::new(hypervisor);
     let (told, ends) = channel();
     let parent = told.clone();
     on_termination(move |count| {
@@ -48,7 +61,7 @@ pub fn serve(layout: &Layout, host: HostNumber, configuration: &Path) -> Result<
         let _ = std::io::stdin().read_to_end(&mut Vec::new());
         let _ = parent.send(());
     });
-    let agent = Agent::start(config, Arc::new(hypervisor), file.flow_source())?;
+    let agent = Agent::start(config, hypervisor.clone(), file.flow_source())?;
     say(&Said::Ready);
     while !agent.is_finished() {
         if ends.recv_timeout(LOOK) != Err(RecvTimeoutError::Timeout) {
@@ -56,7 +69,9 @@ pub fn serve(layout: &Layout, host: HostNumber, configuration: &Path) -> Result<
             break;
         }
     }
-    Ok(agent.join()?)
+    let joined = agent.join();
+    hypervisor.await_arrivals(FINISH);
+    Ok(joined?)
 }
 
 fn say(said: &Said) {

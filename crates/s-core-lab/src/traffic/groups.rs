@@ -7,7 +7,7 @@ use rand_pcg::Pcg64Mcg;
 use s_core_model::{Rate, VmId};
 
 use super::error::TrafficError;
-use super::load::LinkLoads;
+use super::load::ExpectedLoads;
 use super::mix::{Mix, PairTraffic};
 use crate::layout::{Layout, VmNumber};
 
@@ -81,7 +81,7 @@ impl Groups {
             weights.add_between(&groups, self.between, &mut random);
         }
         let unscaled: Vec<_> = weights.pairs(layout, self.mix, &mut random);
-        let mut loads = LinkLoads::new(layout);
+        let mut loads = ExpectedLoads::new(layout);
         for (pair, weight) in &unscaled {
             loads.add(pair, *weight);
         }
@@ -254,7 +254,7 @@ mod tests {
             let layout = layout(racks * per_rack, vms, &fan_out);
             let groups = Groups { size, between, utilisation, seed, ..Groups::default() };
             let pairs = groups.pairs(&layout, step).unwrap();
-            let mut loads = LinkLoads::new(&layout);
+            let mut loads = ExpectedLoads::new(&layout);
             for pair in &pairs {
                 prop_assert!(pair.a < pair.b);
                 loads.add(pair, pair.rate.bytes_per_second());

@@ -7,14 +7,14 @@ use crate::layout::{HostNumber, Layout};
 
 /// Bytes per second on each link and direction, with all VMs where they are at first.
 #[derive(Debug)]
-pub(super) struct LinkLoads<'a> {
+pub(super) struct ExpectedLoads<'a> {
     layout: &'a Layout,
-    loads: BTreeMap<Place, f64>,
+    loads: BTreeMap<Direction, f64>,
 }
 
 /// A direction of a link.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Place {
+struct Direction {
     /// 0 for a host's own link, else that of [`Link`](crate::Link).
     level: u8,
     /// A path that names its lower end.
@@ -22,7 +22,7 @@ struct Place {
     up: bool,
 }
 
-impl<'a> LinkLoads<'a> {
+impl<'a> ExpectedLoads<'a> {
     pub(super) const fn new(layout: &'a Layout) -> Self {
         let loads = BTreeMap::new();
         Self { layout, loads }
@@ -37,30 +37,30 @@ impl<'a> LinkLoads<'a> {
         };
         let share = pair.share_of_a;
         for (from, to, rate) in [(a, b, rate * share), (b, a, rate * (1.0 - share))] {
-            for place in self.links_up(from, to, true) {
-                *self.loads.entry(place).or_default() += rate;
+            for direction in self.links_up(from, to, true) {
+                *self.loads.entry(direction).or_default() += rate;
             }
-            for place in self.links_up(to, from, false) {
-                *self.loads.entry(place).or_default() += rate;
+            for direction in self.links_up(to, from, false) {
+                *self.loads.entry(direction).or_default() += rate;
             }
         }
     }
 
     /// The links from a host to where the way to another turns downward.
-    fn links_up(&self, host: HostNumber, other: HostNumber, up: bool) -> Vec<Place> {
+    fn links_up(&self, host: HostNumber, other: HostNumber, up: bool) -> Vec<Direction> {
         if host == other {
             return Vec::new();
         }
         let [path, other] = [host, other].map(|host| self.layout.location(host));
         let [path, other] = [&path, &other].map(|path| path.split('/').collect::<Vec<_>>());
         let common = path.iter().zip(&other).take_while(|(a, b)| a == b).count();
-        let own = Place {
+        let own = Direction {
             level: 0,
             lower: host.0.to_string(),
             up,
         };
         let levels = (1..).zip((common + 1..=path.len()).rev());
-        let links = levels.map(|(level, length)| Place {
+        let links = levels.map(|(level, length)| Direction {
             level,
             lower: path[..length].join("/"),
             up,
@@ -70,8 +70,8 @@ impl<'a> LinkLoads<'a> {
 
     /// The largest share of a link's rate that is used; 0 without traffic.
     pub(super) fn most_utilised(&self) -> f64 {
-        let used = self.loads.iter().map(|(place, load)| {
-            let mbit = match place.level {
+        let used = self.loads.iter().map(|(direction, load)| {
+            let mbit = match direction.level {
                 0 => f64::from(self.layout.shape().host_mbit),
                 level => self.layout.link_mbit(level),
             };
@@ -100,7 +100,7 @@ mod tests {
                 share_of_a,
                 ..PairTraffic::new(a, b, Rate::ZERO, Mix::BULK)
             };
-            let mut loads = LinkLoads::new(&layout);
+            let mut loads = ExpectedLoads::new(&layout);
             loads.add(&pair, mbit * 1e6 / 8.0);
             assert!((loads.most_utilised() - wanted).abs() < 1e-9, "{loads:?}");
             loads.loads.len()

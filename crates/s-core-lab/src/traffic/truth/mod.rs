@@ -35,8 +35,11 @@ const THREADS: usize = 4;
 ///
 /// Reading asks the kernel over a netlink socket per VM that is opened once: no program is run, and 256 VMs
 /// take milliseconds.
+///
+/// When it is dropped it removes the counters, also those that an earlier process, which was killed, has left.
 #[derive(Debug)]
 pub struct Truth {
+    endpoints: Vec<Endpoint>,
     readers: Vec<(Endpoint, SetReader)>,
 }
 
@@ -49,24 +52,15 @@ impl Truth {
     /// [`TrafficError`] if a network cannot be entered, a VM does not have its address, or nft or ip is missing or
     /// refuses.
     pub fn open(endpoints: Vec<Endpoint>) -> Result<Self, TrafficError> {
-        let chunk = endpoints.len().div_ceil(THREADS).max(1);
-        let (send, opened) = mpsc::channel();
-        thread::scope(|scope| {
-            for endpoints in endpoints.chunks(chunk) {
-                let send = send.clone();
-                scope.spawn(move || {
-                    for endpoint in endpoints {
-                        let reader = open(endpoint);
-                        // The other end waits for all.
-                        let _ = send.send(reader.map(|reader| (endpoint.clone(), reader)));
-                    }
-                });
-            }
-        });
-        drop(send);
-        let mut readers = opened.into_iter().collect::<Result<Vec<_>, _>>()?;
-        readers.sort_by_key(|(endpoint, _)| endpoint.address);
-        Ok(Self { readers })
+        let readers = for_each(&endpoints, open);
+        let mut this = Self {
+            endpoints,
+            readers: Vec::new(),
+        };
+        // If one fails, the others' counters are removed with `this`.
+        this.readers = readers.into_iter().collect::<Result<_, _>>()?;
+        this.readers.sort_by_key(|(endpoint, _)| endpoint.address);
+        Ok(this)
     }
 
     /// What has been sent so far between these VMs.
@@ -93,22 +87,14 @@ impl Truth {
         Ok(reading)
     }
 
-    /// Removes the counters from the VMs. Without this they stay as long as the VMs' networks.
+    /// Removes the counters from the VMs, as dropping it does, and says what went wrong.
     ///
     /// # Errors
     ///
-    /// [`TrafficError`] if nft fails; the others are removed nevertheless.
-    pub fn remove(self) -> Result<(), TrafficError> {
-        let mut result = Ok(());
-        for (endpoint, _) in self.readers {
-            let vm = endpoint.address;
-            let removed = endpoint.run(move || {
-                take_segments(vm, MOST_SEGMENTS)?;
-                nft(&format!("delete table ip {TABLE}\n"))
-            });
-            result = result.and(removed);
-        }
-        result
+    /// [`TrafficError`] if nft or ip fails; the others are removed nevertheless.
+    pub fn remove(mut self) -> Result<(), TrafficError> {
+        let endpoints = std::mem::take(&mut self.endpoints);
+        for_each(&endpoints, close).into_iter().collect()
     }
 
     fn addresses(&self) -> impl Iterator<Item = Ipv4Addr> {
@@ -116,8 +102,37 @@ impl Truth {
     }
 }
 
+impl Drop for Truth {
+    fn drop(&mut self) {
+        // Where it fails, the VM has gone; or a later `Truth` finds the counters and removes them.
+        for_each(&self.endpoints, close);
+    }
+}
+
+/// Does something in the networks of these VMs, of which a few are entered at the same time.
+fn for_each<T: Send>(
+    endpoints: &[Endpoint],
+    work: impl Fn(&Endpoint) -> Result<T, TrafficError> + Sync,
+) -> Vec<Result<T, TrafficError>> {
+    let chunk = endpoints.len().div_ceil(THREADS).max(1);
+    let (send, done) = mpsc::channel();
+    thread::scope(|scope| {
+        for endpoints in endpoints.chunks(chunk) {
+            let (send, work) = (send.clone(), &work);
+            scope.spawn(move || {
+                for endpoint in endpoints {
+                    // The other end waits for all.
+                    let _ = send.send(work(endpoint));
+                }
+            });
+        }
+    });
+    drop(send);
+    done.into_iter().collect()
+}
+
 /// Makes the table of a VM, and opens it.
-fn open(endpoint: &Endpoint) -> Result<SetReader, TrafficError> {
+fn open(endpoint: &Endpoint) -> Result<(Endpoint, SetReader), TrafficError> {
     // The set and its counters survive a second time.
     let script = format!(
         "add table ip {TABLE}\n\
@@ -128,13 +143,24 @@ fn open(endpoint: &Endpoint) -> Result<SetReader, TrafficError> {
         most = netlink::MOST_COUNTERS,
     );
     let vm = endpoint.address;
-    endpoint.run(move || {
+    let reader = endpoint.run(move || {
         take_segments(vm, 1)?;
         nft(&script)?;
         SetReader::open(TABLE, SET).map_err(|problem| {
             let problem = problem.to_string();
             TrafficError::Counters { vm, problem }
         })
+    });
+    reader.map(|reader| (endpoint.clone(), reader))
+}
+
+/// Removes the table of a VM, and has its interface take as many segments as ever.
+fn close(endpoint: &Endpoint) -> Result<(), TrafficError> {
+    let vm = endpoint.address;
+    endpoint.run(move || {
+        // Added first, so that there is one to delete.
+        let removed = nft(&format!("add table ip {TABLE}\ndelete table ip {TABLE}\n"));
+        take_segments(vm, MOST_SEGMENTS).and(removed)
     })
 }
 
