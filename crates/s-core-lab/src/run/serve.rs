@@ -39,13 +39,16 @@ pub fn serve(layout: &Layout, host: HostNumber, configuration: &Path) -> Result<
             say(&said);
         }
     }));
-    let file_of_hypervisor = HypervisorFile::read_beside(configuration)?;
+    let HypervisorFile {
+        dirty_pages_per_second,
+        faults,
+    } = HypervisorFile::read_beside(configuration)?;
     let migrations = MigrationSettings {
-        dirty_pages_per_second: file_of_hypervisor.dirty_pages_per_second,
+        dirty_pages_per_second,
         ..MigrationSettings::default()
     };
     let hypervisor = LabHypervisor::start(layout, host, migrations, Arc::new(()))?;
-    hypervisor.set_faults(file_of_hypervisor.faults);
+    hypervisor.set_faults(faults);
     let hypervisor = Arc::new(hypervisor);
     let (told, ends) = channel();
     let parent = told.clone();

@@ -128,6 +128,30 @@ fn a_vm_that_does_not_move_stays() {
     lab.assert_home(FIRST, says);
 }
 
+/// A VM that was let in arrives when its target waits for it before it ends.
+#[test]
+fn an_arrival_is_waited_for() {
+    let Some(lab) = Lab::new("an_arrival_is_waited_for", 4) else {
+        return;
+    };
+    let [first, second] = [FIRST, SECOND].map(|host| lab.hypervisor(host));
+    first.set_faults(Faults {
+        bytes_per_second: Some(4 << 20),
+        ..Faults::default()
+    });
+    let outcome = thread::scope(|scope| {
+        let migrating = scope.spawn(|| lab.migrate(&first, SECOND));
+        assert!(eventually(|| second.arriving(DEADLINE).unwrap().len() == 1));
+        second.await_arrivals(Duration::from_millis(10));
+        assert_eq!(second.arriving(DEADLINE).unwrap().len(), 1);
+        second.await_arrivals(Duration::from_secs(30));
+        drop(second);
+        migrating.join().unwrap()
+    });
+    assert_eq!(outcome, MigrationOutcome::Moved);
+    lab.assert_home(SECOND, "waited for");
+}
+
 /// Two VMs at once, and room for one.
 #[test]
 fn the_last_slot_is_given_once() {

@@ -78,9 +78,11 @@ impl Truth {
                 problem: problem.to_string(),
             })?;
             for counter in counters {
-                // Others than VMs, such as multicast groups, are nobody's peers.
-                if vms.binary_search(&counter.destination).is_ok() {
-                    reading.set(vm, counter.destination, counter.packets, counter.bytes);
+                // Others than VMs, such as multicast groups, are nobody's peers; and what a kernel tells its own programs, as
+                // that a neighbour does not answer, is not sent.
+                let peer = counter.destination;
+                if peer != vm && vms.binary_search(&peer).is_ok() {
+                    reading.set(vm, peer, counter.packets, counter.bytes);
                 }
             }
         }
