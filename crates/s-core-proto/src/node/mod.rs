@@ -266,6 +266,11 @@ impl<L: Levels> Node<L> {
         self.state.reservations.iter()
     }
 
+    /// Whether room is reserved for this VM, whether or not it is arriving yet.
+    pub fn is_expected(&self, vm: VmId) -> bool {
+        self.state.reservations.expects(vm)
+    }
+
     /// Whether the node knows of this VM that it is arriving.
     pub fn is_arriving(&self, vm: VmId) -> bool {
         self.state.reservations.is_arriving(vm)
