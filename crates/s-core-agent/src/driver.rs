@@ -52,6 +52,13 @@ pub(crate) enum Incoming {
         answer: SyncSender<bool>,
     },
     ArrivalFailed(VmId),
+    /// A VM is about to arrive from there, of which no more is known.
+    ArrivingFrom {
+        source: ServerId,
+        answer: SyncSender<Option<VmId>>,
+    },
+    /// The migration of such a VM has ended.
+    ArrivalEnded(VmId),
     Mint(Vec<VmId>),
     Status(SyncSender<AgentStatus>),
     /// The stop flag was raised.
@@ -77,6 +84,11 @@ pub(crate) struct Driver {
     pub(crate) domains: BTreeMap<VmId, Uuid>,
     pub(crate) arrivals: Arrivals,
     pub(crate) verification: Verification,
+    /// Which server has last asked for room for a VM, and how many had asked before.
+    pub(crate) expected: BTreeMap<VmId, (ServerId, u64)>,
+    pub(crate) expected_before: u64,
+    /// VMs whose migration to here has ended, until it is seen how.
+    pub(crate) ended: BTreeSet<VmId>,
     /// The domains of VMs that are migrating from here, or have with an unknown outcome.
     pub(crate) departing: BTreeMap<VmId, Uuid>,
     /// The VMs without a port at the last listing, and those that had none at the one before either.
@@ -209,6 +221,12 @@ impl Driver {
                 self.migrations_ended.fetch_add(1, Ordering::SeqCst);
                 self.handle(Input::ArrivalFailed { vm });
             }
+            Incoming::ArrivingFrom { source, answer } => {
+                let admitted = self.admit_from(source);
+                // Whoever asked waits for it.
+                drop(answer.try_send(admitted));
+            }
+            Incoming::ArrivalEnded(vm) => self.arrival_ended(vm),
             Incoming::Mint(vms) => self.handle(Input::Mint { vms }),
             // Whoever asked may have gone away.
             Incoming::Status(answer) => drop(answer.try_send(self.status())),
@@ -234,6 +252,7 @@ impl Driver {
 
     fn receive(&mut self, Letter { sender, message }: Letter) {
         self.verification.heard(sender, &message);
+        self.note_expected(sender, &message);
         self.handle(Input::Received { sender, message });
         self.tick();
     }
@@ -274,6 +293,7 @@ impl Driver {
         for step in self.verification.listed(self.clock.now(), &inventory, mark) {
             self.take_step(step);
         }
+        self.fail_ended_arrivals(&inventory);
         let knows = |vm| self.node.is_arriving(vm);
         for input in self.arrivals.listed(&inventory, knows) {
             self.handle(input);
@@ -317,7 +337,7 @@ impl Driver {
     }
 
     /// Tells the node and does what it says, in order; nothing after what is not durable.
-    fn handle(&mut self, input: Input) {
+    pub(crate) fn handle(&mut self, input: Input) {
         let now = Instant::after_origin(self.clock.now());
         self.node.handle(now, input);
         let mut fenced = false;
@@ -402,7 +422,7 @@ impl Driver {
         }
     }
 
-    fn list(&self) {
+    pub(crate) fn list(&self) {
         // A request that waits already will be answered after now.
         let _ = self.list_requests.try_send(());
     }

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 
 use s_core_backend::{LeftoverKind, Uuid};
 use s_core_model::{ServerId, VmId};
-use s_core_proto::Destination;
+use s_core_proto::{Destination, Input, Message};
 
 use crate::driver::Driver;
 use crate::inventory::Inventory;
@@ -70,6 +70,55 @@ impl Driver {
         if let Err(error) = thread.spawn(work) {
             self.cleaning.store(false, Ordering::SeqCst);
             tracing::warn!(%error, "cannot start a thread");
+        }
+    }
+
+    /// Remembers who has asked for room for which VM.
+    pub(crate) fn note_expected(&mut self, sender: ServerId, message: &Message) {
+        let Message::CapacityRequest { demands, .. } = message else {
+            return;
+        };
+        self.expected.retain(|vm, _| self.node.is_expected(*vm));
+        for demand in demands {
+            self.expected_before += 1;
+            self.expected
+                .insert(demand.vm, (sender, self.expected_before));
+        }
+    }
+
+    /// Lets the VM in for which that server has last reserved room.
+    pub(crate) fn admit_from(&mut self, source: ServerId) -> Option<VmId> {
+        let expected = self.expected.iter();
+        let expected = expected.filter(|(vm, (server, _))| {
+            *server == source && self.node.is_expected(**vm) && !self.node.is_arriving(**vm)
+        });
+        let Some((&vm, _)) = expected.max_by_key(|(_, (_, before))| *before) else {
+            tracing::warn!(%source, "a migration from there is not let in: no room is reserved for it");
+            return None;
+        };
+        self.admitted = false;
+        self.handle(Input::Arriving { vm });
+        self.admitted.then_some(vm)
+    }
+
+    /// The next listing, which begins after now, shows whether it has come.
+    pub(crate) fn arrival_ended(&mut self, vm: VmId) {
+        self.ended.insert(vm);
+        self.migrations_ended.fetch_add(1, Ordering::SeqCst);
+        self.list();
+    }
+
+    /// Those that have neither come nor left anything have failed. One that has left something is arriving as long as that is there.
+    pub(crate) fn fail_ended_arrivals(&mut self, inventory: &Inventory) {
+        let is_gone = |vm: &VmId| {
+            let comes = inventory.arriving.contains_key(vm) || inventory.arriving_unknown > 0;
+            !comes && !inventory.vms.contains_key(vm)
+        };
+        let failed: Vec<VmId> = self.ended.iter().copied().filter(is_gone).collect();
+        self.ended
+            .retain(|vm| inventory.arriving.contains_key(vm) || inventory.arriving_unknown > 0);
+        for vm in failed {
+            self.handle(Input::ArrivalFailed { vm });
         }
     }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use s_core_flow::MacAddr;
-use s_core_model::{CpuModel, ServerId};
+use s_core_model::{CpuModel, ServerId, VmId};
 
 /// One virtual machine as its hypervisor knows it (thesis 4.2.4).
 ///
@@ -253,4 +253,16 @@ pub trait Gate: Send + Sync + fmt::Debug {
 
     /// A domain that was let in does not come: its migration failed.
     fn failed(&self, domain: &Domain);
+
+    /// As [`admit`](Self::admit) where only the source is known: which VM may begin to arrive from there, if one is expected.
+    /// After the deadline the answer is no, though it may block until that is settled. Nobody is let in by default.
+    fn admit_from(&self, source: ServerId, deadline: Duration) -> Option<VmId> {
+        let _ = (source, deadline);
+        None
+    }
+
+    /// The migration of a VM that [`admit_from`](Self::admit_from) has let in has ended, one way or the other.
+    fn ended(&self, vm: VmId) {
+        let _ = vm;
+    }
 }

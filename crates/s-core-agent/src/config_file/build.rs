@@ -1,7 +1,7 @@
 //! From a configuration file to what an agent is started with.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use s_core_backend::ovs::netflow::NetFlowSource;
@@ -215,6 +215,13 @@ impl ConfigFile {
             return Err(self.problem(key, problem));
         }
         config.reserve_mib = given.reserve_mib;
+        if given.receive {
+            if given.kind == HypervisorKind::Xm {
+                let problem = "is of no use with kind = \"xm\", where xend receives; leave it out";
+                return Err(self.problem("hypervisor.receive", problem));
+            }
+            config.receive_socket = Some(self.receive_socket());
+        }
         if let Some(program) = &given.program {
             config.program = program.clone();
         }
@@ -231,6 +238,11 @@ impl ConfigFile {
         }
         let xl = Xl::new(config).map_err(|error| self.problem("hypervisor", error))?;
         Ok(Arc::new(xl))
+    }
+
+    /// Where `dom0-agent receive` asks the agent, if `hypervisor.receive` is set.
+    pub fn receive_socket(&self) -> PathBuf {
+        self.resolve(&self.state_dir).join("receive.sock")
     }
 
     fn check_flow_source(&self) -> Result<(), ConfigFileError> {

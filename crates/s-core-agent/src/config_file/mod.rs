@@ -271,6 +271,10 @@ pub struct HypervisorSection {
     /// Memory that is not given to VMs, in MiB. Default 0.
     #[serde(default)]
     pub reserve_mib: u32,
+    /// Whether every migration to this host goes through `dom0-agent receive`, which asks the agent: then a VM is let in only where room
+    /// is reserved for one from its host. Default `false`.
+    #[serde(default)]
+    pub receive: bool,
     /// The program. Default `xl` or `xm`.
     pub program: Option<PathBuf>,
     /// The ssh command of `xl migrate -s`. Default `ssh -o BatchMode=yes`.

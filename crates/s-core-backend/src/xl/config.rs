@@ -30,6 +30,10 @@ pub struct XlConfig {
     /// Free memory that is not offered to guests, in MiB: for Xen's own needs and what a guest takes beyond its
     /// configured memory. The default is 0.
     pub reserve_mib: u32,
+    /// A Unix socket at which [`receive`](super::receive) asks whether a domain may arrive, where every migration to this host
+    /// goes through that. Not with [`Dialect::Xm`], whose `xend` asks nobody. The default is none: `xl` lets every domain in
+    /// that there is memory for.
+    pub receive_socket: Option<PathBuf>,
     /// Where the kernel tells the processor's vendor. The default is `/proc/cpuinfo`.
     pub cpuinfo: PathBuf,
 }
@@ -43,6 +47,7 @@ impl XlConfig {
             transport: MigrationTransport::Ssh("ssh -o BatchMode=yes".to_owned()),
             vm_slots,
             reserve_mib: 0,
+            receive_socket: None,
             cpuinfo: "/proc/cpuinfo".into(),
         }
     }

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use s_core_flow::MacAddr;
@@ -11,16 +12,16 @@ use s_core_model::{CpuModel, ServerId};
 
 use super::list::is_half_migrated;
 use super::outcome::{Sighting, classify, reason, settle};
-use super::xm;
 use super::{
     Dialect, DomainConfig, HostInfo, InvalidXlConfig, ListedDomain, MAX_OUTPUT, NetworkInterface,
     ParseError, XlConfig, parse_cpu, parse_info, parse_list, parse_list_long, parse_network_list,
     parse_xm_list_long,
 };
+use super::{receive, xm};
 use crate::command::{Exit, Finished, RunError, run};
 use crate::{
-    Domain, FreeCapacity, Hypervisor, HypervisorError, Leftover, LeftoverKind, MigrationOutcome,
-    Uuid,
+    Domain, FreeCapacity, Gate, Hypervisor, HypervisorError, Leftover, LeftoverKind,
+    MigrationOutcome, Uuid,
 };
 
 /// The most of a migration's time that is kept for looking where the domain is afterwards.
@@ -370,6 +371,18 @@ impl Hypervisor for Xl {
             source,
         })?;
         self.ask(&["info"], deadline, |info| parse_cpu(info, &cpuinfo))
+    }
+
+    /// Where [`receive_socket`](XlConfig::receive_socket) is set. If it cannot be made, nobody is let in, since [`receive`](super::receive)
+    /// finds nobody to ask.
+    fn guard(&self, gate: Arc<dyn Gate>) -> bool {
+        let Some(socket) = &self.config.receive_socket else {
+            return false;
+        };
+        if let Err(error) = receive::answer(socket, gate) {
+            tracing::error!(socket = %socket.display(), %error, "cannot listen there; no migration to this host is let in");
+        }
+        true
     }
 
     /// The domains that are called `NAME--migratedaway` and are suspended, or `NAME--incoming` and are paused.

@@ -33,6 +33,7 @@ mod list;
 mod list_long;
 mod network_list;
 mod outcome;
+mod receive;
 mod sxp;
 mod xm;
 
@@ -46,4 +47,5 @@ pub use list::{DomainState, ListedDomain, parse_list};
 pub use list_long::{DomainConfig, parse_list_long};
 pub use network_list::{NetworkInterface, parse_network_list};
 pub use outcome::classify;
+pub use receive::{ReceiveError, receive};
 pub use xm::parse_xm_list_long;

@@ -2,13 +2,15 @@
 
 use s_core_backend::Hypervisor as _;
 use s_core_backend::xl::{Xl, parse_cpu};
-use s_core_model::{CpuModel, CpuVendor, GuestKinds};
+use s_core_model::{CpuMismatch, CpuModel, CpuVendor, GuestKinds};
 
 use crate::AMPLE;
 use crate::xl_support::FakeXl;
 
 const INFO: &str = include_str!("../data/xen/xl-info.xen2.txt");
-const CPUINFO: &str = "processor\t: 0\nvendor_id\t: AuthenticAMD\ncpu family\t: 15\n\nprocessor\t: 1\nvendor_id\t: Other\n";
+const CPUINFO: &str = include_str!("../data/xen/proc-cpuinfo.xen1.txt");
+/// The same emulated processor, by an older emulator.
+const OLDER: &str = include_str!("../data/xen/xl-info.xen1.txt");
 
 fn recorded() -> CpuModel {
     CpuModel {
@@ -60,6 +62,24 @@ fn the_processor_of_a_real_host() {
         Some(CpuModel { layout, ..cpu }),
     );
     check("hw_caps", "other", CPUINFO, None);
+}
+
+#[test]
+fn a_newer_host_takes_the_vms_of_an_older_one_and_not_the_other_way_round() {
+    let cpu = |info| parse_cpu(info, CPUINFO).unwrap().unwrap();
+    let (older, newer) = (cpu(OLDER), cpu(INFO));
+    assert_eq!(newer.offers(&older), Ok(()));
+    let lacking = [
+        0,
+        0x0020_0000,
+        0,
+        0x0000_0102,
+        0,
+        0x2018_0000,
+        0x0040_0000,
+        0,
+    ];
+    assert_eq!(older.offers(&newer), Err(CpuMismatch::Features(lacking)));
 }
 
 #[test]

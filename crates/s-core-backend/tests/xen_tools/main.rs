@@ -7,6 +7,7 @@
 
 mod cpu;
 mod leftovers;
+mod receive;
 #[path = "../xl_support/mod.rs"]
 mod xl_support;
 mod xm;
