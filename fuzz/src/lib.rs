@@ -21,13 +21,13 @@ pub use ovs::{flow_dump, netflow, ovsdb_reply, unixctl_reply};
 pub use proto::{frame, message, thesis_text};
 pub use sim::snapshot;
 pub use token::token;
-pub use xl::{xl_info, xl_list, xl_list_long, xl_migrate, xl_network_list};
+pub use xl::{xl_cpu, xl_info, xl_list, xl_list_long, xl_migrate, xl_network_list, xm_list_long};
 
 /// Looks at one input; panics if what reads it is wrong.
 pub type Target = fn(&[u8]);
 
 /// All targets by name. Each has a directory of its name in `corpus/` and a program of its name in `libfuzzer/`.
-pub const TARGETS: [(&str, Target); 16] = [
+pub const TARGETS: [(&str, Target); 18] = [
     ("agent_config", agent_config),
     ("flow_dump", flow_dump),
     ("frame", frame),
@@ -39,11 +39,13 @@ pub const TARGETS: [(&str, Target); 16] = [
     ("thesis_text", thesis_text),
     ("token", token),
     ("unixctl_reply", unixctl_reply),
+    ("xl_cpu", xl_cpu),
     ("xl_info", xl_info),
     ("xl_list", xl_list),
     ("xl_list_long", xl_list_long),
     ("xl_migrate", xl_migrate),
     ("xl_network_list", xl_network_list),
+    ("xm_list_long", xm_list_long),
 ];
 
 /// The text of an input of a parser of text; what is not UTF-8 never gets to one.

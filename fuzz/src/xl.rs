@@ -2,8 +2,11 @@
 
 use s_core_backend::MigrationOutcome;
 use s_core_backend::xl::{
-    Exit, ParseError, classify, parse_info, parse_list, parse_list_long, parse_network_list,
+    Exit, ParseError, classify, parse_cpu, parse_info, parse_list, parse_list_long,
+    parse_network_list, parse_xm_list_long,
 };
+
+use s_core_model::CpuModel;
 
 use crate::memory::bounded;
 
@@ -53,6 +56,26 @@ pub fn xl_list_long(data: &[u8]) {
 /// `xl info`.
 pub fn xl_info(data: &[u8]) {
     parsed(data, parse_info);
+}
+
+/// `xl info` and `/proc/cpuinfo`: the processor, and whether it offers what it does.
+pub fn xl_cpu(data: &[u8]) {
+    let [info, cpuinfo] = crate::files(data);
+    let Some(cpuinfo) = crate::text(cpuinfo) else {
+        return;
+    };
+    if let Some(Some(cpu)) = parsed(info, |info| parse_cpu(info, cpuinfo)) {
+        assert_eq!(cpu.offers(&cpu), Ok(()));
+        assert_eq!(CpuModel::from_bytes(&cpu.to_bytes()), cpu);
+        is_one_short_line(&cpu.vendor.to_string());
+    }
+}
+
+/// `xm list -l`.
+pub fn xm_list_long(data: &[u8]) {
+    if let Some(domains) = parsed(data, parse_xm_list_long) {
+        assert!(domains.len() <= data.len() / "(domain (domid 0))".len());
+    }
 }
 
 /// `xl network-list`.

@@ -1,6 +1,6 @@
 //! Starting, asking and stopping an agent.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::net::{SocketAddr, SocketAddrV4, TcpListener, UdpSocket};
 use std::sync::Arc;
@@ -29,6 +29,7 @@ use crate::mark_file::MarkFile;
 use crate::network::{Mailbox, Network, NetworkStop, Refusals, mail, wake_pipe};
 use crate::post::{Bucket, Parcel, Post, VmAddresses, deliver};
 use crate::status::AgentStatus;
+use crate::verify::Verification;
 
 /// What may wait for the main thread, beside mail.
 const INBOX: usize = 64;
@@ -134,6 +135,7 @@ fn start(
     let delivery = config.network.delivery;
     let delivery = delivery.min(config.node.timing.acknowledgement);
     let token_grace = token_grace(&config);
+    let longest_migration = config.node.timing.reservation;
     let stop = Arc::new(AtomicBool::new(false));
     config.node.asks_admission = hypervisor.guard(Arc::new(gate));
     if !config.node.asks_admission {
@@ -155,6 +157,15 @@ fn start(
         migrations_ended: wiring.migrations_ended,
         domains: BTreeMap::new(),
         arrivals: Arrivals::default(),
+        expected: BTreeMap::new(),
+        expected_before: 0,
+        ended: BTreeSet::new(),
+        verification: Verification::new(longest_migration),
+        departing: BTreeMap::new(),
+        portless: BTreeSet::new(),
+        unattached: BTreeSet::new(),
+        cleaning: Arc::default(),
+        hypervisor_deadline: config.hypervisor_deadline,
         migrating: false,
         not_begun: None,
         admitted: false,
@@ -278,6 +289,8 @@ impl Wiring {
             interval: config.inventory_interval,
             deadline: config.hypervisor_deadline,
             migrations_ended: Arc::clone(&self.migrations_ended),
+            attachments: config.attachments.clone(),
+            cpu: None,
             learnt: BTreeMap::new(),
             warnings: Throttle::new(LOG_INTERVAL),
         }

@@ -50,6 +50,8 @@ impl Arrivals {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use s_core_backend::Uuid;
     use s_core_model::{Capacity, ServerId};
     use s_core_proto::{Destination, QueryId};
@@ -67,8 +69,12 @@ mod tests {
                 .into_iter()
                 .collect(),
             arriving: arriving.then_some((VM, 64)).into_iter().collect(),
+            arriving_domains: BTreeMap::new(),
             arriving_unknown,
             free: Capacity::default(),
+            cpu: None,
+            leftovers: Vec::new(),
+            unattached: None,
         }
     }
 

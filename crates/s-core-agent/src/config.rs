@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use s_core_backend::interception::Interception;
+use s_core_backend::ovs::Attachments;
 use s_core_flow::{FlowTable, FlowTableConfig, MacAddr};
 use s_core_model::VmId;
 use s_core_proto::Config as NodeConfig;
@@ -59,6 +60,8 @@ pub struct AgentConfig {
     pub network: NetworkLimits,
     /// The addresses of VMs that are known beforehand, by MAC address. They count more than what flows show.
     pub identities: BTreeMap<MacAddr, VmId>,
+    /// Where to see that each VM that runs here has its port at the bridge, after a migration above all. Default: nowhere.
+    pub attachments: Option<Attachments>,
     /// Whether this agent makes the first token, sooner than agents do that hear of none for long.
     pub mint: Option<Mint>,
     /// How long [`shutdown`](crate::AgentHandle::shutdown) waits at most for a migration in flight, and for
@@ -90,6 +93,7 @@ impl AgentConfig {
             hypervisor_deadline: Duration::from_secs(30),
             network: NetworkLimits::default(),
             identities: BTreeMap::new(),
+            attachments: None,
             mint: None,
             observer: None,
         }

@@ -1,6 +1,6 @@
 //! The main thread: it owns the node, tells it what happens and does what it says.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
@@ -9,7 +9,8 @@ use std::time::Duration;
 use s_core_backend::{Hypervisor, MigrationOutcome, Uuid};
 use s_core_model::{ServerId, VmId};
 use s_core_proto::{
-    Action, Arrival, CapacityAnswer, Durable, Input, Instant, Message, Node, Outcome, TokenVerdict,
+    Action, Arrival, CapacityAnswer, Durable, Input, Instant, Message, Node, Outcome, Report,
+    TokenVerdict,
 };
 use s_core_token::Mark;
 use s_core_topology::LocationTable;
@@ -26,6 +27,7 @@ use crate::mark_file::MarkFile;
 use crate::network::{Letter, Mailbox, NetworkStop, Refusals};
 use crate::post::Post;
 use crate::status::AgentStatus;
+use crate::verify::Verification;
 
 /// How long to wait when there is nothing to wait for.
 const IDLE: Duration = Duration::from_secs(3600);
@@ -50,6 +52,13 @@ pub(crate) enum Incoming {
         answer: SyncSender<bool>,
     },
     ArrivalFailed(VmId),
+    /// A VM is about to arrive from there, of which no more is known.
+    ArrivingFrom {
+        source: ServerId,
+        answer: SyncSender<Option<VmId>>,
+    },
+    /// The migration of such a VM has ended.
+    ArrivalEnded(VmId),
     Mint(Vec<VmId>),
     Status(SyncSender<AgentStatus>),
     /// The stop flag was raised.
@@ -74,6 +83,20 @@ pub(crate) struct Driver {
     /// The domain of each VM that runs here.
     pub(crate) domains: BTreeMap<VmId, Uuid>,
     pub(crate) arrivals: Arrivals,
+    pub(crate) verification: Verification,
+    /// Which server has last asked for room for a VM, and how many had asked before.
+    pub(crate) expected: BTreeMap<VmId, (ServerId, u64)>,
+    pub(crate) expected_before: u64,
+    /// VMs whose migration to here has ended, until it is seen how.
+    pub(crate) ended: BTreeSet<VmId>,
+    /// The domains of VMs that are migrating from here, or have with an unknown outcome.
+    pub(crate) departing: BTreeMap<VmId, Uuid>,
+    /// The VMs without a port at the last listing, and those that had none at the one before either.
+    pub(crate) portless: BTreeSet<VmId>,
+    pub(crate) unattached: BTreeSet<VmId>,
+    /// Whether a leftover is being destroyed.
+    pub(crate) cleaning: Arc<AtomicBool>,
+    pub(crate) hypervisor_deadline: Duration,
     pub(crate) migrating: bool,
     /// A migration that the node has decided and that could not begin, and why.
     pub(crate) not_begun: Option<(VmId, ServerId, String)>,
@@ -198,6 +221,12 @@ impl Driver {
                 self.migrations_ended.fetch_add(1, Ordering::SeqCst);
                 self.handle(Input::ArrivalFailed { vm });
             }
+            Incoming::ArrivingFrom { source, answer } => {
+                let admitted = self.admit_from(source);
+                // Whoever asked waits for it.
+                drop(answer.try_send(admitted));
+            }
+            Incoming::ArrivalEnded(vm) => self.arrival_ended(vm),
             Incoming::Mint(vms) => self.handle(Input::Mint { vms }),
             // Whoever asked may have gone away.
             Incoming::Status(answer) => drop(answer.try_send(self.status())),
@@ -222,6 +251,8 @@ impl Driver {
     }
 
     fn receive(&mut self, Letter { sender, message }: Letter) {
+        self.verification.heard(sender, &message);
+        self.note_expected(sender, &message);
         self.handle(Input::Received { sender, message });
         self.tick();
     }
@@ -254,6 +285,15 @@ impl Driver {
             // Listed before a migration ended: a VM that has left may stand in it, or one that does not come.
             return self.list();
         }
+        if let Some(cpu) = inventory.cpu {
+            self.handle(Input::Cpu(cpu));
+        }
+        self.look_at_ports(&inventory);
+        let mark = self.node.mark();
+        for step in self.verification.listed(self.clock.now(), &inventory, mark) {
+            self.take_step(step);
+        }
+        self.fail_ended_arrivals(&inventory);
         let knows = |vm| self.node.is_arriving(vm);
         for input in self.arrivals.listed(&inventory, knows) {
             self.handle(input);
@@ -280,9 +320,13 @@ impl Driver {
                 self.domains.remove(&vm);
                 self.intercept();
                 tracing::info!(%vm, %target, "migrated");
+                self.verify(vm, target);
                 (Outcome::Moved, None)
             }
-            MigrationOutcome::StayedHere(why) => (Outcome::StayedHere, Some(why)),
+            MigrationOutcome::StayedHere(why) => {
+                self.departing.remove(&vm);
+                (Outcome::StayedHere, Some(why))
+            }
             MigrationOutcome::Unknown(why) => (Outcome::Unknown, Some(why)),
         };
         if let Some(why) = why {
@@ -293,7 +337,7 @@ impl Driver {
     }
 
     /// Tells the node and does what it says, in order; nothing after what is not durable.
-    fn handle(&mut self, input: Input) {
+    pub(crate) fn handle(&mut self, input: Input) {
         let now = Instant::after_origin(self.clock.now());
         self.node.handle(now, input);
         let mut fenced = false;
@@ -367,12 +411,18 @@ impl Driver {
             Action::Refuse(vm) => tracing::warn!(%vm, "not let in: no room is reserved for it"),
             Action::Report(report) => {
                 log(&report, &mut self.warnings);
+                if let Report::OutcomeKnown { vm, target, moved } = report {
+                    match moved {
+                        true => self.verify(vm, target),
+                        false => drop(self.departing.remove(&vm)),
+                    }
+                }
                 self.tell(Event::Node(report));
             }
         }
     }
 
-    fn list(&self) {
+    pub(crate) fn list(&self) {
         // A request that waits already will be answered after now.
         let _ = self.list_requests.try_send(());
     }
@@ -403,6 +453,7 @@ impl Driver {
             return;
         };
         tracing::info!(%vm, %target, "migrating");
+        self.departing.insert(vm, domain);
         let work = move || {
             let outcome = hypervisor.migrate(domain, target, deadline);
             // The main thread may have stopped waiting.
@@ -436,6 +487,9 @@ impl Driver {
             switch: self.flows.switch(),
             migrating: self.migrating,
             open_migrations: open.map(|open| (open.vm, open.target)).collect(),
+            unverified: self.verification.unverified(),
+            leftovers: self.verification.left(),
+            unattached: self.unattached.iter().copied().collect(),
             reservations: self.node.reservation_count(),
             interception: self.intercepted.as_ref().map(Intercepted::status),
             refused: self.refusals.totals(),

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use s_core_backend::{Domain, Gate};
 use s_core_flow::MacAddr;
-use s_core_model::VmId;
+use s_core_model::{ServerId, VmId};
 
 use crate::driver::Incoming;
 use crate::flows::Flows;
@@ -46,6 +46,27 @@ impl Gate for NodeGate {
             self.failed(domain);
         }
         said.unwrap_or(false)
+    }
+
+    fn admit_from(&self, source: ServerId, deadline: Duration) -> Option<VmId> {
+        let (answer, answered) = sync_channel(1);
+        let asked = self.inbox.send(Incoming::ArrivingFrom { source, answer });
+        asked.ok()?;
+        match answered.recv_timeout(deadline) {
+            Ok(admitted) => admitted,
+            Err(_) => {
+                // Whoever asked has gone; if a VM is let in yet, it does not come. The answer comes, unless the agent ends.
+                if let Ok(Some(vm)) = answered.recv() {
+                    self.ended(vm);
+                }
+                None
+            }
+        }
+    }
+
+    fn ended(&self, vm: VmId) {
+        // It fails only when the agent has stopped.
+        drop(self.inbox.send(Incoming::ArrivalEnded(vm)));
     }
 
     fn failed(&self, domain: &Domain) {

@@ -6,9 +6,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
 use std::time::Duration;
 
-use s_core_backend::{Domain, Hypervisor, HypervisorError, Uuid};
+use s_core_backend::ovs::Attachments;
+use s_core_backend::{Domain, Hypervisor, HypervisorError, Leftover, Uuid};
 use s_core_flow::MacAddr;
-use s_core_model::{Capacity, VmId};
+use s_core_model::{Capacity, CpuModel, VmId};
 
 use crate::clock::Throttle;
 use crate::driver::Incoming;
@@ -23,9 +24,17 @@ pub(crate) struct Inventory {
     pub(crate) vms: BTreeMap<VmId, (Uuid, u32)>,
     /// The memory in MiB of each VM that is on its way here.
     pub(crate) arriving: BTreeMap<VmId, u32>,
+    /// The domain of each of them.
+    pub(crate) arriving_domains: BTreeMap<VmId, Uuid>,
     /// How many more domains are, of which it is not known which VMs they are.
     pub(crate) arriving_unknown: usize,
     pub(crate) free: Capacity,
+    /// What the processor offers, if that matters.
+    pub(crate) cpu: Option<CpuModel>,
+    /// What migrations have left, or are at work on.
+    pub(crate) leftovers: Vec<Leftover>,
+    /// The VMs that have no working port at the switch; nothing if it was not asked or did not answer.
+    pub(crate) unattached: Option<BTreeSet<VmId>>,
 }
 
 /// The thread that asks the hypervisor.
@@ -37,6 +46,9 @@ pub(crate) struct Inventories {
     pub(crate) interval: Duration,
     pub(crate) deadline: Duration,
     pub(crate) migrations_ended: Arc<AtomicU64>,
+    pub(crate) attachments: Option<Attachments>,
+    /// What the processor offers, once the hypervisor has told.
+    pub(crate) cpu: Option<Option<CpuModel>>,
     /// The address of each domain that has shown one, as long as it runs here.
     pub(crate) learnt: BTreeMap<Uuid, VmId>,
     pub(crate) warnings: Throttle,
@@ -75,16 +87,29 @@ impl Inventories {
         let mut coming = self.hypervisor.arriving(self.deadline)?;
         let domains = self.hypervisor.domains(self.deadline)?;
         coming.retain(|domain| domains.iter().all(|here| here.uuid != domain.uuid));
+        let leftovers = self.hypervisor.leftovers(self.deadline)?;
+        let cpu = match self.cpu {
+            Some(cpu) => cpu,
+            None => *self.cpu.insert(self.hypervisor.cpu(self.deadline)?),
+        };
         let free = self.hypervisor.free_capacity(self.deadline)?;
         self.learnt
             .retain(|uuid, _| domains.iter().any(|domain| domain.uuid == *uuid));
         let vms = self.identify(&domains);
-        let arriving = self.identify_coming(&coming);
+        let coming_known = self.identify_coming(&coming);
+        let arriving = coming_known
+            .iter()
+            .map(|(vm, domain)| (*vm, domain.memory_mib));
+        let arriving_domains = coming_known.iter().map(|(vm, domain)| (*vm, domain.uuid));
         Ok(Inventory {
             generation,
+            arriving: arriving.collect(),
+            arriving_domains: arriving_domains.collect(),
+            arriving_unknown: coming.len() - coming_known.len(),
+            cpu,
+            leftovers,
+            unattached: self.unattached(&domains, &vms),
             vms,
-            arriving_unknown: coming.len() - arriving.len(),
-            arriving,
             free: Capacity {
                 vm_slots: free.vm_slots,
                 memory_mib: free.memory_mib.into(),
@@ -134,17 +159,39 @@ impl Inventories {
     }
 
     /// Which VM each arriving domain is, as configured or as the hypervisor knows it: it has shown no flows here.
-    fn identify_coming(&self, coming: &[Domain]) -> BTreeMap<VmId, u32> {
+    fn identify_coming<'a>(&self, coming: &'a [Domain]) -> BTreeMap<VmId, &'a Domain> {
         let mut vms = BTreeMap::new();
         for domain in coming {
             match self.known(domain) {
-                Some(vm) => drop(vms.insert(vm, domain.memory_mib)),
+                Some(vm) => drop(vms.insert(vm, domain)),
                 None => {
                     tracing::debug!(domain = domain.name, uuid = %domain.uuid, "arriving; its address is not known");
                 }
             }
         }
         vms
+    }
+
+    /// The VMs without a port, if the switch can be asked.
+    fn unattached(
+        &mut self,
+        domains: &[Domain],
+        vms: &BTreeMap<VmId, (Uuid, u32)>,
+    ) -> Option<BTreeSet<VmId>> {
+        match self.attachments.as_ref()?.missing(domains, self.deadline) {
+            Ok(missing) => {
+                let missing: BTreeSet<Uuid> =
+                    missing.into_iter().map(|at| domains[at].uuid).collect();
+                let named = vms.iter().filter(|(_, (uuid, _))| missing.contains(uuid));
+                Some(named.map(|(vm, _)| *vm).collect())
+            }
+            Err(error) => {
+                if self.warnings.permits() {
+                    tracing::warn!(%error, "cannot see whether the VMs have their ports");
+                }
+                None
+            }
+        }
     }
 
     fn dispute(&mut self, vm: VmId, domain: &Domain) {
@@ -269,6 +316,8 @@ mod tests {
             interval: Duration::MAX,
             deadline: Duration::MAX,
             migrations_ended: Arc::default(),
+            attachments: None,
+            cpu: None,
             learnt: BTreeMap::new(),
             warnings: Throttle::new(Duration::ZERO),
         };

@@ -40,6 +40,14 @@ pub(crate) fn log(report: &Report, often: &mut Throttle) {
         Report::NobodyLeft { vm } => {
             tracing::info!(%vm, "the token ends here: no other server has a VM that it could go to");
         }
+        Report::Unsuitable {
+            vm,
+            source,
+            target,
+            why,
+        } if often.permits() => {
+            tracing::warn!(%vm, %source, %target, %why, "not sent there");
+        }
         Report::BadToken { from, why } if often.permits() => {
             tracing::warn!(%from, ?why, "a token cannot be used");
         }

@@ -89,6 +89,7 @@ mod config;
 mod config_file;
 mod driver;
 pub mod embedded;
+mod ends;
 mod error;
 mod event;
 mod flows;
@@ -103,6 +104,7 @@ mod observe;
 mod post;
 mod signals;
 mod status;
+mod verify;
 
 pub use agent::{Agent, AgentHandle};
 pub use config::{Addressing, AgentConfig, DEFAULT_PORT, FlowSettings, Mint, NetworkLimits};

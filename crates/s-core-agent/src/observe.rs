@@ -67,6 +67,8 @@ pub fn observe(
         interval: Duration::MAX,
         deadline: config.hypervisor_deadline,
         migrations_ended: Arc::default(),
+        attachments: None,
+        cpu: None,
         learnt: BTreeMap::new(),
         warnings: Throttle::new(Duration::ZERO),
     };

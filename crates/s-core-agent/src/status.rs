@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use s_core_backend::Uuid;
 use s_core_model::{ServerId, VmId};
 use s_core_token::Mark;
 
@@ -30,6 +31,13 @@ pub struct AgentStatus {
     pub migrating: bool,
     /// Migrations from here of unknown outcome: the VM and where it may be.
     pub open_migrations: Vec<(VmId, ServerId)>,
+    /// VMs that have moved from here, as the hypervisor says, while their targets have not said so for several listings: where
+    /// each may be.
+    pub unverified: Vec<(VmId, ServerId)>,
+    /// Domains that migrations have left here half done and that are not known to run elsewhere: `xl list -v` shows them.
+    pub leftovers: Vec<Uuid>,
+    /// VMs that run here and have no working port at the bridge; none if [nobody looks](crate::AgentConfig::attachments).
+    pub unattached: Vec<VmId>,
     /// How many VMs room is reserved for.
     pub reservations: usize,
     /// Whether requests for VMs are intercepted here, and what VMs have sent to the agents' port; nothing if the agent

@@ -28,6 +28,7 @@ fn ask_for_room(bench: &Bench, mark: Mark, vm: VmId, memory_mib: u32) -> Capacit
         query: QueryId::new(1),
         mark,
         demands: vec![Demand { vm, memory_mib }],
+        cpu: None,
     });
     loop {
         if let Message::CapacityResponse { answer, .. } = bench.answer() {

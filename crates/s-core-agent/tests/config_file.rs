@@ -240,6 +240,14 @@ fn what_is_wrong_is_said_where_it_is() {
     );
     check(&[("\"xl\"", "\"kvm\"")], &["agent.toml:13:8:", "`xl`"]);
     check(
+        &[("\"xl\"", "\"xm\""), ("#hypervisor", "ssh = \"ssh\"")],
+        &["hypervisor.ssh", "xend carries the memory"],
+    );
+    check(
+        &[("\"xl\"", "\"xm\""), ("#hypervisor", "receive = true")],
+        &["hypervisor.receive", "xend receives"],
+    );
+    check(
         &[("\"xl\"", "\"external\"")],
         &["hypervisor.kind", "of its own"],
     );

@@ -35,6 +35,7 @@ fn room(bench: &Bench, epoch: u32, query: u64) -> Message {
         query,
         mark,
         demands,
+        cpu: None,
     }
 }
 
@@ -149,7 +150,14 @@ fn a_replayed_frame_is_refused_whichever_way_it_comes() {
         let frame = bench.codec(bench.other_id).seal(None, &request);
         send(other, bench.target, &frame, stream);
         let answer = CapacityAnswer::Reserved;
-        assert_eq!(bench.answer(), Message::CapacityResponse { query, answer });
+        assert_eq!(
+            bench.answer(),
+            Message::CapacityResponse {
+                query,
+                answer,
+                cpu: None
+            }
+        );
         bench.tell(&Message::Release { mark, vm: PEER });
         has_said_nothing(&bench, 2);
         assert_eq!(bench.agent.status().unwrap().reservations, 0);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use s_core_flow::MacAddr;
-use s_core_model::ServerId;
+use s_core_model::{CpuModel, ServerId, VmId};
 
 /// One virtual machine as its hypervisor knows it (thesis 4.2.4).
 ///
@@ -92,6 +92,26 @@ pub struct FreeCapacity {
     pub vm_slots: u32,
     /// How much more memory for VMs, in MiB.
     pub memory_mib: u32,
+}
+
+/// A domain that does not run, and that a migration has left, or is at work on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Leftover {
+    /// Which domain it is, or was.
+    pub uuid: Uuid,
+    /// How the hypervisor's tools call it.
+    pub name: String,
+    /// At which end.
+    pub kind: LeftoverKind,
+}
+
+/// At which end of a migration something was left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LeftoverKind {
+    /// At its source: suspended, when the target had been allowed to start the domain (`NAME--migratedaway`).
+    MigratedAway,
+    /// At its target: not started (`NAME--incoming`).
+    Incoming,
 }
 
 /// How a live migration ended.
@@ -180,6 +200,43 @@ pub trait Hypervisor: Send + Sync + fmt::Debug {
     /// A deadline that passes is an [`MigrationOutcome::Unknown`], unless the domain is known to run here.
     fn migrate(&self, domain: Uuid, target: ServerId, deadline: Duration) -> MigrationOutcome;
 
+    /// What the host's processor offers to VMs; does not change while this exists. `None`, which is the default: it does not
+    /// matter here.
+    ///
+    /// # Errors
+    ///
+    /// [`HypervisorError`] if the hypervisor could not be asked.
+    fn cpu(&self, deadline: Duration) -> Result<Option<CpuModel>, HypervisorError> {
+        let _ = deadline;
+        Ok(None)
+    }
+
+    /// What migrations have left here half done, those under way among them. None, the default, where migrations leave nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`HypervisorError`] if the hypervisor could not be asked.
+    fn leftovers(&self, deadline: Duration) -> Result<Vec<Leftover>, HypervisorError> {
+        let _ = deadline;
+        Ok(Vec::new())
+    }
+
+    /// Destroys a leftover, if there is still one of this UUID and kind; says whether there was. Only for whoever knows that
+    /// the domain runs elsewhere, as a leftover may be all that there is of it.
+    ///
+    /// # Errors
+    ///
+    /// [`HypervisorError`] if it could not be destroyed.
+    fn remove_leftover(
+        &self,
+        uuid: Uuid,
+        kind: LeftoverKind,
+        deadline: Duration,
+    ) -> Result<bool, HypervisorError> {
+        let _ = (uuid, kind, deadline);
+        Ok(false)
+    }
+
     /// Has `gate`, in place of any before it, asked about every domain that is about to arrive here; says whether
     /// this hypervisor can do that. One that cannot, which is the default, lets every domain in that it has room for.
     fn guard(&self, gate: Arc<dyn Gate>) -> bool {
@@ -196,4 +253,16 @@ pub trait Gate: Send + Sync + fmt::Debug {
 
     /// A domain that was let in does not come: its migration failed.
     fn failed(&self, domain: &Domain);
+
+    /// As [`admit`](Self::admit) where only the source is known: which VM may begin to arrive from there, if one is expected.
+    /// After the deadline the answer is no, though it may block until that is settled. Nobody is let in by default.
+    fn admit_from(&self, source: ServerId, deadline: Duration) -> Option<VmId> {
+        let _ = (source, deadline);
+        None
+    }
+
+    /// The migration of a VM that [`admit_from`](Self::admit_from) has let in has ended, one way or the other.
+    fn ended(&self, vm: VmId) {
+        let _ = vm;
+    }
 }

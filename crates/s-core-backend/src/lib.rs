@@ -80,7 +80,8 @@ mod hypervisor;
 mod source;
 
 pub use hypervisor::{
-    Domain, FreeCapacity, Gate, Hypervisor, HypervisorError, InvalidUuid, MigrationOutcome, Uuid,
+    Domain, FreeCapacity, Gate, Hypervisor, HypervisorError, InvalidUuid, Leftover, LeftoverKind,
+    MigrationOutcome, Uuid,
 };
 pub use source::{
     End, FlowCounter, FlowSource, FlowSourceError, NoEnds, Poll, Skipped, Transport, Unattributed,

@@ -45,6 +45,7 @@
 //! - [`Allocation`]: which server hosts which VM, never beyond a server's [`Capacity`].
 //! - [`TrafficMatrix`] of [`Rate`]s: who talks to whom.
 //! - [`Level`] and the trait [`Levels`]: how far apart servers are.
+//! - [`CpuModel`]: whether a VM of one host can go on at another.
 //! - [`LinkWeights`], [`CostModel`]: what it costs. [`MigrationCost`]: what a gain must exceed.
 //!
 //! # What it does not do
@@ -65,6 +66,7 @@ extern crate std;
 
 mod allocation;
 mod cost;
+mod cpu;
 mod gain_limits;
 mod host_loads;
 mod ids;
@@ -76,6 +78,7 @@ mod weights;
 
 pub use allocation::{Allocation, AllocationError, Capacity, Placement};
 pub use cost::{CostModel, RunningCost, TooFewWeights, gain};
+pub use cpu::{CpuMismatch, CpuModel, CpuVendor, GuestKinds};
 pub use gain_limits::{Distances, GainLimits};
 pub use host_loads::{HostLoad, HostLoads};
 pub use ids::{ServerId, ServerIndex, VmId, VmIndex};

@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use bytes::Bytes;
-use s_core_model::{Capacity, ServerId, VmId};
+use s_core_model::{Capacity, CpuModel, ServerId, VmId};
 use s_core_token::Mark;
 
 /// Matches an answer to its request; chosen by the asking node.
@@ -53,6 +53,8 @@ pub enum Message {
         mark: Mark,
         /// What shall be hosted, all or nothing; one VM today.
         demands: Vec<Demand>,
+        /// What the processor of their host offers, if that is known: so much they may need.
+        cpu: Option<CpuModel>,
     },
     /// *Capacity response* of 4.2.5.
     CapacityResponse {
@@ -60,6 +62,8 @@ pub enum Message {
         query: QueryId,
         /// The answer.
         answer: CapacityAnswer,
+        /// What the target's processor offers, if that is known and the request told of the asker's.
+        cpu: Option<CpuModel>,
     },
     /// A reservation is not needed any more.
     Release {
@@ -157,6 +161,8 @@ pub enum CapacityAnswer {
     Full(Capacity),
     /// The mark is below the highest that the server has seen: the asker's token is not the current one.
     Stale(Mark),
+    /// Its processor does not offer all that the asker's does. Only to a request that tells of that.
+    Unsuitable,
 }
 
 /// What a server did with a token that it received.
@@ -216,7 +222,9 @@ impl Message {
             Self::TokenAck { mark, .. } => Some(*mark),
             Self::CapacityResponse { answer, .. } => match answer {
                 CapacityAnswer::Stale(highest) => Some(*highest),
-                CapacityAnswer::Reserved | CapacityAnswer::Full(_) => None,
+                CapacityAnswer::Reserved | CapacityAnswer::Full(_) | CapacityAnswer::Unsuitable => {
+                    None
+                }
             },
             Self::LocationRequest { .. }
             | Self::LocationResponse { .. }

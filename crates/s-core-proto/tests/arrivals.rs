@@ -19,6 +19,7 @@ fn reserve(lead: &mut Lead, number: u32, mark: Mark) -> CapacityAnswer {
         query,
         mark,
         demands,
+        cpu: None,
     };
     match lead.receives(3, request).pop() {
         Some(Action::Send {

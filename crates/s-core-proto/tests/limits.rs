@@ -75,9 +75,14 @@ fn asks_for_room(lead: &mut Lead, answer: CapacityAnswer) {
             query,
             mark,
             demands,
+            cpu: None,
         },
     );
-    let response = Message::CapacityResponse { query, answer };
+    let response = Message::CapacityResponse {
+        query,
+        answer,
+        cpu: None,
+    };
     assert!(actions.contains(&sends(3, response)), "{actions:?}");
 }
 

@@ -157,6 +157,7 @@ fn room_is_reserved_once_and_for_a_time() {
             query,
             mark,
             demands: vec![demand],
+            cpu: None,
         };
         match lead.receives(3, request).pop() {
             Some(Action::Send {
@@ -224,6 +225,7 @@ fn a_capacity_request_is_all_or_nothing() {
         query,
         mark: first_mark(),
         demands,
+        cpu: None,
     };
     let left = Capacity {
         vm_slots: 2,
@@ -233,7 +235,14 @@ fn a_capacity_request_is_all_or_nothing() {
     let actions = lead.receives(3, request);
     assert_eq!(
         actions[1],
-        sends(3, Message::CapacityResponse { query, answer })
+        sends(
+            3,
+            Message::CapacityResponse {
+                query,
+                answer,
+                cpu: None
+            }
+        )
     );
     assert_eq!(lead.node.reservation_count(), 0);
 }
@@ -461,6 +470,7 @@ fn marks_beyond_all_that_can_be_are_ignored() {
         query,
         mark,
         demands,
+        cpu: None,
     };
     assert_eq!(lead.receives(3, request), []);
     assert_eq!(lead.receives(3, Message::Token(token(HERE, mark))), []);

@@ -163,7 +163,11 @@ fn the_next_candidate_is_asked_when_one_is_full_or_silent() {
     assert!(sent.contains(&sends(2, release)));
     let query = asked_capacity(&sent, 3);
     let answer = CapacityAnswer::Full(Capacity::default());
-    let message = Message::CapacityResponse { query, answer };
+    let message = Message::CapacityResponse {
+        query,
+        answer,
+        cpu: None,
+    };
     let actions = lead.feed(Input::Received {
         sender: server(3),
         message,
@@ -179,7 +183,11 @@ fn a_fenced_token_is_dropped() {
     let query = lead.up_to_asking();
     let higher = first_mark().new_epoch(server(1)).expect("an epoch");
     let answer = CapacityAnswer::Stale(higher);
-    let message = Message::CapacityResponse { query, answer };
+    let message = Message::CapacityResponse {
+        query,
+        answer,
+        cpu: None,
+    };
     let actions = lead.feed(Input::Received {
         sender: server(2),
         message,
@@ -259,7 +267,14 @@ fn a_holder_that_disappears_is_not_migrated() {
     assert!(actions.contains(&sends(2, release)));
     let answer = CapacityAnswer::Reserved;
     assert_eq!(
-        lead.receives(2, Message::CapacityResponse { query, answer }),
+        lead.receives(
+            2,
+            Message::CapacityResponse {
+                query,
+                answer,
+                cpu: None
+            }
+        ),
         []
     );
 }

@@ -61,6 +61,46 @@ fn golden_bytes() {
     assert_eq!(hex, format!("{header}{body}{tag}"));
 }
 
+/// The processor's field, which agents that do not know it skip.
+#[test]
+fn golden_bytes_of_a_processor() {
+    let request = &all_messages()[6];
+    assert!(matches!(
+        request,
+        Message::CapacityRequest { cpu: Some(_), .. }
+    ));
+    let frame = codec(0x0a00_0001).seal(None, request);
+    let hex: String = frame[HEADER_LEN..frame.len() - TAG_LEN]
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    let body = concat!(
+        "01",
+        "00000008",
+        "0000000000000005",
+        "04",
+        "00000014",
+        "0000000000000003",
+        "0a000001",
+        "0000000000000008",
+        "05",
+        "00000008",
+        "00000001",
+        "00000050",
+        // Optional: its type is 128. Vendor, kinds of VM, layout, eight words of features.
+        "80",
+        "0000002e",
+        "47656e75696e65496e74656c",
+        "03",
+        "01",
+        "0fcbf3fd",
+        "c2f8220b",
+        "0000000300000004000000050000000600000007",
+        "00000008"
+    );
+    assert_eq!(hex, body);
+}
+
 /// Nobody can use a server to send somebody else more than he sends himself.
 #[test]
 fn no_answer_is_longer_than_its_request() {
@@ -84,8 +124,13 @@ fn no_answer_is_longer_than_its_request() {
         |message| matches!(message, Message::LocationResponse { .. }),
     );
     check(
-        |message| matches!(message, Message::CapacityRequest { .. }),
-        |message| matches!(message, Message::CapacityResponse { .. }),
+        |message| matches!(message, Message::CapacityRequest { cpu: None, .. }),
+        |message| matches!(message, Message::CapacityResponse { cpu: None, .. }),
+    );
+    // A server tells of its processor only to whoever has told of his.
+    check(
+        |message| matches!(message, Message::CapacityRequest { cpu: Some(_), .. }),
+        |message| matches!(message, Message::CapacityResponse { cpu: Some(_), .. }),
     );
     check(
         |message| matches!(message, Message::CustodyRequest { .. }),
@@ -284,6 +329,23 @@ fn bodies_that_make_no_sense_are_named() {
         3,
         &[&query, &mark, &demands],
         Err(BodyError::TooManyDemands),
+    );
+    let demand = field(5, &[0; 8]);
+    check(3, &[&query, &mark, &demand, &field(128, &[0; 46])], Ok(()));
+    let short = BodyError::WrongFieldLength {
+        field: 128,
+        length: 45,
+        wanted: 46,
+    };
+    check(
+        3,
+        &[&query, &mark, &demand, &field(128, &[0; 45])],
+        Err(short),
+    );
+    check(
+        1,
+        &[&query, &vm, &directed, &field(128, &[0; 46])],
+        Err(BodyError::UnexpectedField(128)),
     );
     check(
         4,

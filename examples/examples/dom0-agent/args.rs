@@ -1,5 +1,6 @@
 //! The command line.
 
+use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
@@ -52,6 +53,16 @@ pub(crate) enum Command {
     Clean {
         /// The configuration of the agent
         file: PathBuf,
+    },
+    /// Become `xl migrate-receive`, if the agent of this host expects a VM from where the migration comes from. For [hypervisor]
+    /// receive = true: as the command that the other hosts' ssh key is bound to, or that socat runs
+    Receive {
+        /// The configuration of this host's agent
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+        /// Where the migration comes from, if neither ssh nor socat says
+        #[arg(long, value_name = "ADDRESS")]
+        from: Option<Ipv4Addr>,
     },
     /// Write a snapshot of what this host sees: its VMs and how much they talk to each other
     Capture {

@@ -1,5 +1,6 @@
 //! The agent of a real host.
 
+use std::net::Ipv4Addr;
 use std::path::Path;
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
@@ -8,6 +9,7 @@ use s_core_agent::{
     Agent, AgentConfig, AgentHandle, ConfigFile, FlowSourceKind, Mint, Observation, observe,
     on_termination,
 };
+use s_core_backend::xl::receive as receive_at;
 use s_core_examples::Failure;
 use s_core_examples::cli::print;
 use s_core_model::{Capacity, Levels as _, Placement};
@@ -98,6 +100,28 @@ fn mint_again(agent: &AgentHandle, mint: Mint, mark: Mark) -> Result<(), Failure
         tracing::warn!(mark = %seen, "a token was seen, so it is not lost; none is made");
     }
     Ok(())
+}
+
+/// Becomes `xl migrate-receive`, or says why not.
+pub(crate) fn receive(path: &Path, from: Option<Ipv4Addr>) -> Result<(), Failure> {
+    let file = ConfigFile::read(path)?;
+    if !file.hypervisor.receive {
+        let missing = "hypervisor.receive is not true, so that the agent does not listen";
+        return Err(Failure::failed(format!("{}: {missing}", path.display())));
+    }
+    let from = from.or_else(peer).ok_or_else(|| {
+        Failure::failed("neither SSH_CONNECTION nor SOCAT_PEERADDR says where the migration comes from; give --from")
+    })?;
+    let program = file.hypervisor.program.clone();
+    let program = program.unwrap_or_else(|| "xl".into());
+    Err(receive_at(&file.receive_socket(), from, &program).into())
+}
+
+/// Who is at the other end, as sshd (address and port of the client, then the own) or socat tells.
+fn peer() -> Option<Ipv4Addr> {
+    let ssh = std::env::var("SSH_CONNECTION").ok();
+    let ssh = ssh.and_then(|peer| peer.split(' ').next()?.parse().ok());
+    ssh.or_else(|| std::env::var("SOCAT_PEERADDR").ok()?.parse().ok())
 }
 
 pub(crate) fn capture(path: &Path, out: &Path) -> Result<(), Failure> {

@@ -27,6 +27,10 @@ fn main() -> ExitCode {
                 log("warn")?;
                 host::clean(&file)
             }
+            (Some(Command::Receive { config, from }), _) => {
+                log("warn")?;
+                host::receive(&config, from)
+            }
             (Some(Command::Capture { config, out }), _) => {
                 log("warn")?;
                 host::capture(&config, &out)

@@ -183,6 +183,12 @@ impl View {
                 let (vm, target) = (self.name(*vm), self.place(*target));
                 Some(format!("{vm} {moved} on {target}: now it is known"))
             }
+            Event::Node(Report::Unsuitable {
+                vm, target, why, ..
+            }) => {
+                let (vm, target) = (self.name(*vm), self.place(*target));
+                Some(format!("{vm} does not go to {target}: {why}"))
+            }
             Event::Node(Report::Skipped { vm, why }) => {
                 Some(format!("{} is passed over: {why:?}", self.name(*vm)))
             }

@@ -1,11 +1,11 @@
 //! From a configuration file to what an agent is started with.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use s_core_backend::ovs::OvsFlowSource;
 use s_core_backend::ovs::netflow::NetFlowSource;
+use s_core_backend::ovs::{Attachments, OvsFlowSource};
 use s_core_backend::xl::{MigrationTransport, Xl, XlConfig};
 use s_core_backend::{FlowSource, Hypervisor};
 use s_core_flow::MacAddr;
@@ -45,6 +45,7 @@ impl ConfigFile {
         config.interception = self.interception()?;
         config.flows = self.flow_settings();
         config.identities = self.identities()?;
+        config.attachments = self.attachments();
         config.mint = self.mint()?;
         if let Some(grace) = self.timing.migration_grace {
             config.migration_grace = grace;
@@ -140,6 +141,15 @@ impl ConfigFile {
         Keyring::new(active, accepted).map_err(|error| self.problem("keys.accepted", error))
     }
 
+    fn attachments(&self) -> Option<Attachments> {
+        let ovsdb = self.flows.ovsdb.as_ref()?;
+        let attachments = Attachments::new(self.resolve(ovsdb));
+        Some(match &self.flows.bridge {
+            Some(bridge) => attachments.at_bridge(bridge.clone()),
+            None => attachments,
+        })
+    }
+
     fn identities(&self) -> Result<BTreeMap<MacAddr, VmId>, ConfigFileError> {
         let mut identities = BTreeMap::new();
         for vm in &self.vm {
@@ -189,8 +199,29 @@ impl ConfigFile {
             let problem = "is missing; write how many VMs this host runs at most";
             return Err(self.problem("hypervisor.vm_slots", problem));
         };
-        let mut config = XlConfig::new(vm_slots);
+        let mut config = match given.kind {
+            HypervisorKind::Xm => XlConfig::xm(vm_slots),
+            HypervisorKind::Xl | HypervisorKind::External => XlConfig::new(vm_slots),
+        };
+        let transport = [
+            (given.ssh.is_some(), "hypervisor.ssh"),
+            (given.command.is_some(), "hypervisor.command"),
+        ];
+        if given.kind == HypervisorKind::Xm
+            && let Some((_, key)) = transport.into_iter().find(|(given, _)| *given)
+        {
+            let problem =
+                "is of no use with kind = \"xm\", where xend carries the memory; leave it out";
+            return Err(self.problem(key, problem));
+        }
         config.reserve_mib = given.reserve_mib;
+        if given.receive {
+            if given.kind == HypervisorKind::Xm {
+                let problem = "is of no use with kind = \"xm\", where xend receives; leave it out";
+                return Err(self.problem("hypervisor.receive", problem));
+            }
+            config.receive_socket = Some(self.receive_socket());
+        }
         if let Some(program) = &given.program {
             config.program = program.clone();
         }
@@ -207,6 +238,11 @@ impl ConfigFile {
         }
         let xl = Xl::new(config).map_err(|error| self.problem("hypervisor", error))?;
         Ok(Arc::new(xl))
+    }
+
+    /// Where `dom0-agent receive` asks the agent, if `hypervisor.receive` is set.
+    pub fn receive_socket(&self) -> PathBuf {
+        self.resolve(&self.state_dir).join("receive.sock")
     }
 
     fn check_flow_source(&self) -> Result<(), ConfigFileError> {

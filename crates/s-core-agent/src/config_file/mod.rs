@@ -264,14 +264,18 @@ pub enum FlowSourceKind {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct HypervisorSection {
-    /// `xl` or `external`.
+    /// `xl`, `xm` or `external`.
     pub kind: HypervisorKind,
-    /// How many VMs this host runs at most; `xl` needs it, and the other keys are for `xl` alone.
+    /// How many VMs this host runs at most; `xl` and `xm` need it, and the other keys are for these alone.
     pub vm_slots: Option<u32>,
     /// Memory that is not given to VMs, in MiB. Default 0.
     #[serde(default)]
     pub reserve_mib: u32,
-    /// The program. Default `xl`.
+    /// Whether every migration to this host goes through `dom0-agent receive`, which asks the agent: then a VM is let in only where room
+    /// is reserved for one from its host. Default `false`.
+    #[serde(default)]
+    pub receive: bool,
+    /// The program. Default `xl` or `xm`.
     pub program: Option<PathBuf>,
     /// The ssh command of `xl migrate -s`. Default `ssh -o BatchMode=yes`.
     pub ssh: Option<String>,
@@ -286,6 +290,8 @@ pub struct HypervisorSection {
 pub enum HypervisorKind {
     /// Xen, through the program `xl`.
     Xl,
+    /// Xen up to 4.4, through the program `xm`, as in the thesis.
+    Xm,
     /// One that the program brings which embeds the agent; `dom0-agent` has none.
     External,
 }

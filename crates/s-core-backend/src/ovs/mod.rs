@@ -32,6 +32,7 @@ pub mod netflow;
 pub mod ovsdb;
 pub mod unixctl;
 
+mod attachment;
 mod flow_limit;
 mod ip_pair_rule;
 mod json;
@@ -40,6 +41,7 @@ mod openflow;
 mod socket;
 mod source;
 
+pub use attachment::Attachments;
 pub use ip_pair_rule::{IP_PAIR_COOKIE, IP_PAIR_RULE};
 pub use mac_table::{MacTable, attribute};
 pub use openflow::{BridgeName, InvalidBridgeName};

@@ -19,27 +19,57 @@ use s_core_model::ServerId;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct XlConfig {
+    /// Which of Xen's tools the program is.
+    pub dialect: Dialect,
     /// The program: a path, or a name to be looked up in `PATH`. The default is `xl`.
     pub program: PathBuf,
-    /// How the memory of a guest gets to the target.
+    /// How the memory of a guest gets to the target; with [`Dialect::Xm`] it is `xend` that decides that.
     pub transport: MigrationTransport,
     /// How many guests this host runs at most.
     pub vm_slots: u32,
     /// Free memory that is not offered to guests, in MiB: for Xen's own needs and what a guest takes beyond its
     /// configured memory. The default is 0.
     pub reserve_mib: u32,
+    /// A Unix socket at which [`receive`](super::receive) asks whether a domain may arrive, where every migration to this host
+    /// goes through that. Not with [`Dialect::Xm`], whose `xend` asks nobody. The default is none: `xl` lets every domain in
+    /// that there is memory for.
+    pub receive_socket: Option<PathBuf>,
+    /// Where the kernel tells the processor's vendor. The default is `/proc/cpuinfo`.
+    pub cpuinfo: PathBuf,
 }
 
 impl XlConfig {
     /// The program `xl`, ssh that never asks for a password, and no reserve.
     pub fn new(vm_slots: u32) -> Self {
         Self {
+            dialect: Dialect::Xl,
             program: "xl".into(),
             transport: MigrationTransport::Ssh("ssh -o BatchMode=yes".to_owned()),
             vm_slots,
             reserve_mib: 0,
+            receive_socket: None,
+            cpuinfo: "/proc/cpuinfo".into(),
         }
     }
+
+    /// The program `xm`, and no reserve.
+    pub fn xm(vm_slots: u32) -> Self {
+        Self {
+            dialect: Dialect::Xm,
+            program: "xm".into(),
+            ..Self::new(vm_slots)
+        }
+    }
+}
+
+/// Xen's tools: what they print, and how they are asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dialect {
+    /// `xl`, from Xen 4.1 on.
+    Xl,
+    /// `xm` with `xend`, up to Xen 4.4: the thesis's. Memory goes to the target's `xend` as it is; a migration that is
+    /// given up goes on in `xend`.
+    Xm,
 }
 
 /// How `xl migrate` reaches `xl migrate-receive` on the target.

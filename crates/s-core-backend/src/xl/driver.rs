@@ -1,19 +1,28 @@
 //! The hypervisor behind the `xl` program.
 
 use std::ffi::OsString;
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use s_core_flow::MacAddr;
-use s_core_model::ServerId;
+use s_core_model::{CpuModel, ServerId};
 
 use super::list::is_half_migrated;
 use super::outcome::{Sighting, classify, reason, settle};
 use super::{
-    DomainConfig, HostInfo, InvalidXlConfig, ListedDomain, MAX_OUTPUT, NetworkInterface,
-    ParseError, XlConfig, parse_info, parse_list, parse_list_long, parse_network_list,
+    Dialect, DomainConfig, HostInfo, InvalidXlConfig, ListedDomain, MAX_OUTPUT, NetworkInterface,
+    ParseError, XlConfig, parse_cpu, parse_info, parse_list, parse_list_long, parse_network_list,
+    parse_xm_list_long,
 };
+use super::{receive, xm};
 use crate::command::{Exit, Finished, RunError, run};
-use crate::{Domain, FreeCapacity, Hypervisor, HypervisorError, MigrationOutcome, Uuid};
+use crate::{
+    Domain, FreeCapacity, Gate, Hypervisor, HypervisorError, Leftover, LeftoverKind,
+    MigrationOutcome, Uuid,
+};
 
 /// The most of a migration's time that is kept for looking where the domain is afterwards.
 const LONGEST_LOOK: Duration = Duration::from_secs(15);
@@ -47,13 +56,31 @@ impl Xl {
         Ok(Self { config })
     }
 
-    /// All domains with their UUIDs (`xl list -v`), the control domain included.
+    /// All domains with their UUIDs (`xl list -v`, `xm list -l`), the control domain included.
     ///
     /// # Errors
     ///
     /// [`HypervisorError`] if `xl` could not be run, failed, or gave an answer that is not understood.
     pub fn list(&self, deadline: Duration) -> Result<Vec<ListedDomain>, HypervisorError> {
-        self.ask(&["list", "-v"], deadline, parse_list)
+        match self.config.dialect {
+            Dialect::Xl => self.ask(&["list", "-v"], deadline, parse_list),
+            Dialect::Xm => {
+                let both = self.ask(&["list", "-l"], deadline, parse_xm_list_long)?;
+                Ok(both.into_iter().map(|(listed, _)| listed).collect())
+            }
+        }
+    }
+
+    /// The guests with what is configured of them (`xl list -l`).
+    fn configs(&self, deadline: Duration) -> Result<Vec<DomainConfig>, HypervisorError> {
+        match self.config.dialect {
+            Dialect::Xl => self.ask(&["list", "-l"], deadline, parse_list_long),
+            Dialect::Xm => {
+                let both = self.ask(&["list", "-l"], deadline, parse_xm_list_long)?;
+                let guests = both.into_iter().filter(|(listed, _)| listed.domid != 0);
+                Ok(guests.map(|(_, config)| config).collect())
+            }
+        }
     }
 
     /// What the host has (`xl info`).
@@ -181,6 +208,15 @@ impl Xl {
         })
     }
 
+    /// Where the domain is now, as this host shows it.
+    fn look(&self, uuid: Uuid, deadline: Duration) -> Sighting {
+        match self.find(uuid, deadline) {
+            Ok(Some(listed)) => Sighting::Listed(listed),
+            Ok(None) => Sighting::Absent,
+            Err(error) => Sighting::Failed(error.to_string()),
+        }
+    }
+
     fn malformed_list(&self, message: String) -> HypervisorError {
         HypervisorError::Malformed {
             what: format!("{} list -l", self.config.program.display()),
@@ -217,7 +253,7 @@ impl Hypervisor for Xl {
     /// compared with `xl list -v`, and a guest at home there that it lacks is an error that names the guest.
     fn domains(&self, deadline: Duration) -> Result<Vec<Domain>, HypervisorError> {
         let budget = Budget::new(deadline);
-        let configs = self.ask(&["list", "-l"], deadline, parse_list_long)?;
+        let configs = self.configs(deadline)?;
         let listed = self.list(budget.remaining())?;
         let is_there = |uuid| configs.iter().any(|config| Some(config.uuid) == uuid);
         let mut guests = listed.iter().filter(|domain| domain.domid != 0);
@@ -243,7 +279,7 @@ impl Hypervisor for Xl {
         if incoming.is_empty() {
             return Ok(Vec::new());
         }
-        let configs = self.ask(&["list", "-l"], budget.remaining(), parse_list_long)?;
+        let configs = self.configs(budget.remaining())?;
         incoming
             .iter()
             .map(|domain| {
@@ -294,11 +330,23 @@ impl Hypervisor for Xl {
         }
         let limit = left - (left / 4).min(LONGEST_LOOK);
         let transport_limit = limit - (left / 4).min(LONGEST_RESUME);
-        let args = self
-            .config
-            .transport
-            .migrate_args(domid, target, transport_limit);
+        let args = match self.config.dialect {
+            Dialect::Xl => self
+                .config
+                .transport
+                .migrate_args(domid, target, transport_limit),
+            Dialect::Xm => {
+                let (domid, target) = (domid.to_string(), target.addr().to_string());
+                ["migrate", "--live", &domid, &target]
+                    .map(OsString::from)
+                    .into()
+            }
+        };
         let said = match run(&self.config.program, &args, limit) {
+            Ok(finished) if self.config.dialect == Dialect::Xm => {
+                let seen = self.look(domain, budget.remaining());
+                return xm::outcome(finished.exit, &finished.stderr, &seen);
+            }
             Ok(finished) => classify(finished.exit, &finished.stderr),
             Err(RunError::NotStarted(error)) => {
                 return MigrationOutcome::StayedHere(format!(
@@ -312,13 +360,68 @@ impl Hypervisor for Xl {
         if said == MigrationOutcome::Moved {
             return said;
         }
-        let seen = match self.find(domain, budget.remaining()) {
-            Ok(Some(listed)) => Sighting::Listed(listed),
-            Ok(None) => Sighting::Absent,
-            Err(error) => Sighting::Failed(error.to_string()),
-        };
-        settle(said, &seen)
+        settle(said, &self.look(domain, budget.remaining()))
     }
+
+    /// `hw_caps` and `virt_caps` of `xl info`, and the vendor that the kernel tells.
+    fn cpu(&self, deadline: Duration) -> Result<Option<CpuModel>, HypervisorError> {
+        let path = &self.config.cpuinfo;
+        let cpuinfo = read_beginning(path).map_err(|source| HypervisorError::Unreachable {
+            what: path.display().to_string(),
+            source,
+        })?;
+        self.ask(&["info"], deadline, |info| parse_cpu(info, &cpuinfo))
+    }
+
+    /// Where [`receive_socket`](XlConfig::receive_socket) is set. If it cannot be made, nobody is let in, since [`receive`](super::receive)
+    /// finds nobody to ask.
+    fn guard(&self, gate: Arc<dyn Gate>) -> bool {
+        let Some(socket) = &self.config.receive_socket else {
+            return false;
+        };
+        if let Err(error) = receive::answer(socket, gate) {
+            tracing::error!(socket = %socket.display(), %error, "cannot listen there; no migration to this host is let in");
+        }
+        true
+    }
+
+    /// The domains that are called `NAME--migratedaway` and are suspended, or `NAME--incoming` and are paused.
+    fn leftovers(&self, deadline: Duration) -> Result<Vec<Leftover>, HypervisorError> {
+        let left = |domain: ListedDomain| {
+            Some(Leftover {
+                kind: domain.leftover()?,
+                uuid: domain.uuid?,
+                name: domain.name,
+            })
+        };
+        Ok(self.list(deadline)?.into_iter().filter_map(left).collect())
+    }
+
+    /// `xl destroy`, of the number that the domain has now.
+    fn remove_leftover(
+        &self,
+        uuid: Uuid,
+        kind: LeftoverKind,
+        deadline: Duration,
+    ) -> Result<bool, HypervisorError> {
+        let budget = Budget::new(deadline);
+        let listed = self.list(deadline)?;
+        let is_it =
+            |domain: &&ListedDomain| domain.uuid == Some(uuid) && domain.leftover() == Some(kind);
+        let Some(domain) = listed.iter().find(is_it) else {
+            return Ok(false);
+        };
+        let args = ["destroy", &domain.domid.to_string()];
+        self.ask(&args, budget.remaining(), |_| Ok(true))
+    }
+}
+
+/// The beginning of a file of the kernel, which tells of the first processor.
+fn read_beginning(path: &Path) -> io::Result<String> {
+    const ENOUGH: u64 = 16 << 10;
+    let mut text = Vec::new();
+    File::open(path)?.take(ENOUGH).read_to_end(&mut text)?;
+    Ok(String::from_utf8_lossy(&text).into_owned())
 }
 
 /// The time that a call of several commands has left.

@@ -48,6 +48,14 @@ pub enum ParseError {
         /// What is wrong.
         message: String,
     },
+    /// The text is not the S-expressions that `xm list -l` prints.
+    #[error("line {line}: {message}")]
+    Sxp {
+        /// The line, counted from 1.
+        line: usize,
+        /// What is wrong.
+        message: String,
+    },
     /// A field of a domain in the JSON is not of its form.
     #[error("domain {domid}: {field} is {wanted}; found {found:?}")]
     DomainField {

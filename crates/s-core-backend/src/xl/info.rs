@@ -36,13 +36,20 @@ fn required<T: std::str::FromStr>(text: &str, key: &'static str) -> Result<T, Pa
     number(text, key)?.ok_or(ParseError::NoLine { key })
 }
 
-/// The number on the first line with this key.
-fn number<T: std::str::FromStr>(text: &str, key: &'static str) -> Result<Option<T>, ParseError> {
-    let found = text.lines().enumerate().find_map(|(index, line)| {
+/// The first line with this key, counted from 1, and what stands behind the colon.
+pub(super) fn value<'a>(text: &'a str, key: &str) -> Option<(usize, &'a str)> {
+    text.lines().enumerate().find_map(|(index, line)| {
         let (name, value) = line.split_once(':')?;
         (name.trim() == key).then(|| (index + 1, value.trim()))
-    });
-    found
+    })
+}
+
+/// The number on the first line with this key.
+pub(super) fn number<T: std::str::FromStr>(
+    text: &str,
+    key: &'static str,
+) -> Result<Option<T>, ParseError> {
+    value(text, key)
         .map(|(line, value)| field(line, key, "a number", Some(value)))
         .transpose()
 }

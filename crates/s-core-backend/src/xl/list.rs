@@ -2,7 +2,7 @@
 
 use super::ParseError;
 use super::error::{check_length, field, shortened};
-use crate::Uuid;
+use crate::{LeftoverKind, Uuid};
 
 /// One line of `xl list`.
 #[derive(Clone, Debug, PartialEq)]
@@ -35,6 +35,17 @@ impl ListedDomain {
             && matches!(self.state, DomainState::Runnable | DomainState::Paused)
     }
 
+    /// Whether it is what a migration has left here half done; a domain that is being destroyed is not.
+    pub(super) fn leftover(&self) -> Option<LeftoverKind> {
+        match self.state {
+            DomainState::ShutDown if self.name.ends_with(MIGRATED_AWAY) => {
+                Some(LeftoverKind::MigratedAway)
+            }
+            DomainState::Paused if self.name.ends_with(INCOMING) => Some(LeftoverKind::Incoming),
+            _ => None,
+        }
+    }
+
     /// Whether it comes by migration and has not been started yet.
     pub(super) fn is_arriving(&self) -> bool {
         self.name.ends_with(INCOMING) && self.state != DomainState::Dying
@@ -43,11 +54,13 @@ impl ListedDomain {
 
 /// Whether the name is one that `xl` gives for the time of a migration.
 pub(super) fn is_half_migrated(name: &str) -> bool {
-    name.ends_with(INCOMING) || name.ends_with("--migratedaway")
+    name.ends_with(INCOMING) || name.ends_with(MIGRATED_AWAY)
 }
 
 /// What `xl` adds to the name of a domain that it builds from a migration, until it may start it.
 const INCOMING: &str = "--incoming";
+/// And to that of one that it has suspended and the target may start.
+pub(super) const MIGRATED_AWAY: &str = "--migratedaway";
 
 /// What the flags of `xl list` say about a domain, the strongest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

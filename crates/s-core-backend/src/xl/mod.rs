@@ -2,7 +2,7 @@
 //!
 //! [`Xl`] runs `xl` and implements [`Hypervisor`](crate::Hypervisor). What `xl` prints is read by pure
 //! functions, which are of use without a Xen host too: [`parse_list`], [`parse_list_long`],
-//! [`parse_info`], [`parse_network_list`]. How a migration ended is told by [`classify`].
+//! [`parse_info`], [`parse_cpu`], [`parse_network_list`]; and [`parse_xm_list_long`] for the thesis's `xm`, whose other tables are alike. How a migration ended is told by [`classify`].
 //!
 //! ```
 //! use s_core_backend::xl::{DomainState, parse_list};
@@ -25,6 +25,7 @@
 //! [arriving](crate::Hypervisor::arriving).
 
 mod config;
+mod cpu;
 mod driver;
 mod error;
 mod info;
@@ -32,9 +33,13 @@ mod list;
 mod list_long;
 mod network_list;
 mod outcome;
+mod receive;
+mod sxp;
+mod xm;
 
 pub use crate::command::{Exit, MAX_OUTPUT};
-pub use config::{InvalidXlConfig, MigrationTransport, XlConfig};
+pub use config::{Dialect, InvalidXlConfig, MigrationTransport, XlConfig};
+pub use cpu::parse_cpu;
 pub use driver::Xl;
 pub use error::ParseError;
 pub use info::{HostInfo, parse_info};
@@ -42,3 +47,5 @@ pub use list::{DomainState, ListedDomain, parse_list};
 pub use list_long::{DomainConfig, parse_list_long};
 pub use network_list::{NetworkInterface, parse_network_list};
 pub use outcome::classify;
+pub use receive::{ReceiveError, receive};
+pub use xm::parse_xm_list_long;

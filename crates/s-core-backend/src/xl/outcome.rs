@@ -72,23 +72,29 @@ pub(super) enum Sighting {
     Failed(String),
 }
 
+impl Sighting {
+    /// In words.
+    pub(super) fn told(&self) -> String {
+        match self {
+            Self::Listed(domain) => {
+                format!("here it is listed as {:?}, {:?}", domain.name, domain.state)
+            }
+            Self::Absent => "here it is not listed any more".to_owned(),
+            Self::Failed(error) => format!("could not look here: {error}"),
+        }
+    }
+}
+
 /// Corrects what `xl` said by what is seen here.
 pub(super) fn settle(said: MigrationOutcome, seen: &Sighting) -> MigrationOutcome {
     use MigrationOutcome::{Moved, StayedHere, Unknown};
-    let sight = match seen {
-        Sighting::Listed(domain) => {
-            format!("here it is listed as {:?}, {:?}", domain.name, domain.state)
-        }
-        Sighting::Absent => "here it is not listed any more".to_owned(),
-        Sighting::Failed(error) => format!("could not look here: {error}"),
-    };
     match (said, seen) {
         (Moved, _) => Moved,
         (StayedHere(why) | Unknown(why), Sighting::Listed(domain)) if domain.is_at_home() => {
             StayedHere(why)
         }
         (StayedHere(why), Sighting::Failed(_)) => StayedHere(why),
-        (StayedHere(why) | Unknown(why), _) => Unknown(format!("{why}; {sight}")),
+        (StayedHere(why) | Unknown(why), _) => Unknown(format!("{why}; {}", seen.told())),
     }
 }
 

@@ -1,4 +1,5 @@
 //! A program that stands in for `xl`, in a directory of its own.
+#![allow(dead_code, reason = "each test file uses its part of it")]
 
 use std::fs;
 use std::io::Write;

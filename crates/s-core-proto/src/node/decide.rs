@@ -2,11 +2,11 @@
 
 use alloc::vec::Vec;
 
-use s_core_model::{Levels, Rate, ServerId, ServerIndex};
+use s_core_model::{CpuMismatch, CpuModel, Levels, Rate, ServerId, ServerIndex};
 
 use super::Node;
 use super::holding::{Attempt, Cost, Offer, Peer, Phase};
-use super::io::{Destination, WhyStayed};
+use super::io::{Destination, Report, WhyStayed};
 use crate::message::{CapacityAnswer, Demand, Message, QueryId};
 use crate::mutation::Mutation;
 use crate::time::Instant;
@@ -118,6 +118,7 @@ impl<L: Levels> Node<L> {
                 vm,
                 memory_mib: *memory_mib,
             }],
+            cpu: self.state.cpu,
         };
         self.send(Destination::Server(offer.server), message);
     }
@@ -128,7 +129,9 @@ impl<L: Levels> Node<L> {
         sender: ServerId,
         query: QueryId,
         answer: CapacityAnswer,
+        cpu: Option<CpuModel>,
     ) {
+        let unsuitable = self.unsuitable(answer, cpu);
         let Some(holding) = &mut self.state.holding else {
             return;
         };
@@ -150,16 +153,37 @@ impl<L: Levels> Node<L> {
         else {
             return;
         };
-        match answer {
-            CapacityAnswer::Reserved => self.migrate(now, offer, cost_before),
-            CapacityAnswer::Full(_) => {
+        match (answer, unsuitable) {
+            (CapacityAnswer::Stale(highest), _) => self.raise(highest),
+            (CapacityAnswer::Reserved, None) => self.migrate(now, offer, cost_before),
+            (_, unsuitable) => {
                 offers.pop();
                 asked.push(sender);
                 let (offers, asked) = (core::mem::take(offers), core::mem::take(asked));
+                let (vm, mark) = (holding.token.holder_id(), holding.token.mark());
+                if let Some(why) = unsuitable {
+                    self.report(Report::Unsuitable {
+                        vm,
+                        source: self.config.server,
+                        target: sender,
+                        why,
+                    });
+                }
+                if answer == CapacityAnswer::Reserved {
+                    self.answer(sender, Message::Release { mark, vm });
+                }
                 self.ask_for_room(now, offers, asked, cost_before);
             }
-            CapacityAnswer::Stale(highest) => self.raise(highest),
         }
+    }
+
+    /// Whether the processor of the target that answered is in the way, and if so, what of it.
+    fn unsuitable(&self, answer: CapacityAnswer, cpu: Option<CpuModel>) -> Option<CpuMismatch> {
+        let here = self.state.cpu.as_ref();
+        let compared = here.map(|here| cpu.ok_or(CpuMismatch::Unknown)?.offers(here));
+        let mismatch = compared.and_then(Result::err);
+        let refused = answer == CapacityAnswer::Unsuitable;
+        mismatch.or(refused.then_some(CpuMismatch::Refused))
     }
 
     pub(super) fn capacity_timeout(&mut self, now: Instant) {

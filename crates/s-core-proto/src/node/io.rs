@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use s_core_model::{Capacity, Rate, ServerId, VmId};
+use s_core_model::{Capacity, CpuMismatch, CpuModel, Rate, ServerId, VmId};
 use s_core_token::Mark;
 
 use crate::message::Message;
@@ -21,6 +21,10 @@ pub enum Input {
         /// Room beyond these.
         free: Capacity,
     },
+    /// What the processor of this host offers to VMs. Once a node knows it, its VMs are migrated only to servers whose
+    /// processor offers as much, and it takes none that may need more. Told before the first [`Input::Hosted`], or never:
+    /// then processors are not compared here.
+    Cpu(CpuModel),
     /// Make a token for these VMs and for those that run here, in a new epoch.
     Mint {
         /// VMs of the whole data centre, in any order.
@@ -229,6 +233,18 @@ pub enum Report {
         /// C(u) before, from which the gain was computed.
         cost_before: f64,
     },
+    /// A server's processor does not offer what a VM may need. At the VM's host it is passed over, at the server itself
+    /// the VM has been refused.
+    Unsuitable {
+        /// The VM.
+        vm: VmId,
+        /// Where it is.
+        source: ServerId,
+        /// Where it would have gone.
+        target: ServerId,
+        /// What is missing.
+        why: CpuMismatch,
+    },
     /// Some peers could not be found; the decision was made without them.
     PeersNotFound {
         /// The holder.
@@ -354,7 +370,7 @@ pub enum WhyStayed {
         /// What a gain would have to exceed: the migration cost, and what is at stake with peers that were not found.
         threshold: f64,
     },
-    /// Every server that is worth a migration is full or does not answer.
+    /// Every server that is worth a migration is full, has another processor or does not answer.
     NoRoom {
         /// These servers, in the order in which they were asked.
         asked: Vec<ServerId>,

@@ -22,7 +22,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::hash::{Hash, Hasher};
 
-use s_core_model::{Capacity, Levels, ServerId, ServerIndex, VmId};
+use s_core_model::{Capacity, CpuModel, Levels, ServerId, ServerIndex, VmId};
 use s_core_token::{Epoch, Mark, Token};
 
 use crate::decision::Evaluation;
@@ -73,6 +73,8 @@ struct State {
     handed_on: Mark,
     hosted: BTreeMap<VmId, u32>,
     free: Capacity,
+    /// What this host's processor offers, if the driver has told.
+    cpu: Option<CpuModel>,
     reservations: Reservations,
     arrivals: Arrivals,
     locations: Locations,
@@ -147,6 +149,7 @@ impl<L: Levels> Node<L> {
                 handed_on: Mark::default(),
                 hosted: BTreeMap::new(),
                 free: Capacity::default(),
+                cpu: None,
                 reservations: Reservations::default(),
                 arrivals: Arrivals::default(),
                 locations: Locations::default(),
@@ -186,6 +189,7 @@ impl<L: Levels> Node<L> {
         match input {
             Input::Tick => self.tick(now),
             Input::Hosted { vms, free } => self.hosted(now, vms, free),
+            Input::Cpu(cpu) => self.state.cpu = Some(cpu),
             Input::Mint { vms } => self.mint(now, vms),
             Input::Received { sender, message } => self.received(now, sender, message),
             Input::Measured { vm, peers } => self.measured(now, vm, peers),
@@ -262,6 +266,11 @@ impl<L: Levels> Node<L> {
         self.state.reservations.iter()
     }
 
+    /// Whether room is reserved for this VM, whether or not it is arriving yet.
+    pub fn is_expected(&self, vm: VmId) -> bool {
+        self.state.reservations.expects(vm)
+    }
+
     /// Whether the node knows of this VM that it is arriving.
     pub fn is_arriving(&self, vm: VmId) -> bool {
         self.state.reservations.is_arriving(vm)
@@ -291,9 +300,10 @@ impl<L: Levels> Node<L> {
                 query,
                 mark,
                 demands,
-            } => self.capacity_request(now, sender, query, mark, &demands),
-            Message::CapacityResponse { query, answer } => {
-                self.capacity_response(now, sender, query, answer);
+                cpu,
+            } => self.capacity_request(now, sender, query, mark, &demands, cpu),
+            Message::CapacityResponse { query, answer, cpu } => {
+                self.capacity_response(now, sender, query, answer, cpu);
             }
             Message::Release { mark, vm } => self.withdraw(now, mark, vm),
             Message::Token(bytes) => self.receive_token(now, sender, &bytes),

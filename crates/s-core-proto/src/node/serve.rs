@@ -1,10 +1,10 @@
 //! What a node does for other servers: it says where VMs are, and makes room.
 
-use s_core_model::{Capacity, Levels, ServerId, VmId};
+use s_core_model::{Capacity, CpuModel, Levels, ServerId, VmId};
 use s_core_token::Mark;
 
 use super::Node;
-use super::io::Action;
+use super::io::{Action, Report};
 use crate::message::{CapacityAnswer, Demand, Message, QueryId};
 use crate::mutation::Mutation;
 use crate::time::Instant;
@@ -42,6 +42,7 @@ impl<L: Levels> Node<L> {
         query: QueryId,
         mark: Mark,
         demands: &[Demand],
+        cpu: Option<CpuModel>,
     ) {
         let unfenced = self.config.has(Mutation::CapacityRequestWithoutMark);
         let answer = if mark < self.state.highest && !unfenced {
@@ -51,12 +52,38 @@ impl<L: Levels> Node<L> {
                 self.raise(mark);
                 self.alive(now, sender);
             }
-            match self.promise(now, mark, demands) {
-                Ok(()) => CapacityAnswer::Reserved,
-                Err(left) => CapacityAnswer::Full(left),
+            if self.is_suitable(sender, demands, cpu) {
+                match self.promise(now, mark, demands) {
+                    Ok(()) => CapacityAnswer::Reserved,
+                    Err(left) => CapacityAnswer::Full(left),
+                }
+            } else {
+                CapacityAnswer::Unsuitable
             }
         };
-        self.answer(sender, Message::CapacityResponse { query, answer });
+        // Nobody is sent more than he has sent himself.
+        let cpu = cpu.and(self.state.cpu);
+        self.answer(sender, Message::CapacityResponse { query, answer, cpu });
+    }
+
+    /// Whether the processor here offers all that the asker's does, where both are known.
+    fn is_suitable(&mut self, source: ServerId, demands: &[Demand], cpu: Option<CpuModel>) -> bool {
+        let (Some(cpu), Some(here)) = (cpu, self.state.cpu) else {
+            return true;
+        };
+        let Err(why) = here.offers(&cpu) else {
+            return true;
+        };
+        let target = self.config.server;
+        for Demand { vm, .. } in demands {
+            self.report(Report::Unsuitable {
+                vm: *vm,
+                source,
+                target,
+                why,
+            });
+        }
+        false
     }
 
     fn promise(&mut self, now: Instant, mark: Mark, demands: &[Demand]) -> Result<(), Capacity> {

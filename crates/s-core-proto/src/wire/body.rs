@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use bytes::{Bytes, BytesMut};
-use s_core_model::{Capacity, ServerId, VmId};
+use s_core_model::{Capacity, CpuModel, ServerId, VmId};
 use s_core_token::Mark;
 
 use super::tlv::{self, FIELD_OVERHEAD, Field};
@@ -31,6 +31,7 @@ const OUTCOME_RESPONSE: u8 = 15;
 const RESERVED: u8 = 0;
 const FULL: u8 = 1;
 const STALE: u8 = 2;
+const UNSUITABLE: u8 = 3;
 
 const ACCEPTED: u8 = 0;
 const STALE_TOKEN: u8 = 1;
@@ -103,6 +104,7 @@ pub(super) fn encode(message: &Message, out: &mut BytesMut) {
             query,
             mark,
             demands,
+            cpu,
         } => {
             put_query(out, *query);
             put_mark(out, *mark);
@@ -112,10 +114,12 @@ pub(super) fn encode(message: &Message, out: &mut BytesMut) {
                 value[4..].copy_from_slice(&demand.memory_mib.to_be_bytes());
                 tlv::put(out, Field::Demand, &value);
             }
+            put_cpu(out, cpu.as_ref());
         }
-        Message::CapacityResponse { query, answer } => {
+        Message::CapacityResponse { query, answer, cpu } => {
             put_query(out, *query);
             put_capacity_answer(out, *answer);
+            put_cpu(out, cpu.as_ref());
         }
         Message::Release { mark, vm } => {
             put_mark(out, *mark);
@@ -176,6 +180,12 @@ fn put_mark(out: &mut BytesMut, mark: Mark) {
     tlv::put(out, Field::Mark, &mark.to_bytes());
 }
 
+fn put_cpu(out: &mut BytesMut, cpu: Option<&CpuModel>) {
+    if let Some(cpu) = cpu {
+        tlv::put(out, Field::Cpu, &cpu.to_bytes());
+    }
+}
+
 fn put_capacity_answer(out: &mut BytesMut, answer: CapacityAnswer) {
     match answer {
         CapacityAnswer::Reserved => tlv::put(out, Field::Answer, &[RESERVED]),
@@ -190,6 +200,7 @@ fn put_capacity_answer(out: &mut BytesMut, answer: CapacityAnswer) {
             tlv::put(out, Field::Answer, &[STALE]);
             put_mark(out, highest);
         }
+        CapacityAnswer::Unsuitable => tlv::put(out, Field::Answer, &[UNSUITABLE]),
     }
 }
 
@@ -220,6 +231,7 @@ struct Fields {
     token: Option<Bytes>,
     location: Option<[u8; 8]>,
     round: Option<[u8; 4]>,
+    cpu: Option<[u8; CpuModel::LEN]>,
 }
 
 impl Fields {
@@ -247,6 +259,7 @@ impl Fields {
                 Field::Token => return Err(BodyError::RepeatedField(field as u8)),
                 Field::Location => set(&mut fields.location, field, &value)?,
                 Field::Round => set(&mut fields.round, field, &value)?,
+                Field::Cpu => set(&mut fields.cpu, field, &value)?,
             }
         }
         Ok(fields)
@@ -280,6 +293,10 @@ impl Fields {
         Ok(u32::from_be_bytes(bytes))
     }
 
+    fn cpu(&mut self) -> Option<CpuModel> {
+        Some(CpuModel::from_bytes(&self.cpu.take()?))
+    }
+
     fn answer(&mut self) -> Result<u8, BodyError> {
         Ok(self.answer.take().ok_or(missing(Field::Answer))?[0])
     }
@@ -307,6 +324,7 @@ impl Fields {
                 })
             }
             STALE => CapacityAnswer::Stale(self.mark(0)?),
+            UNSUITABLE => CapacityAnswer::Unsuitable,
             code => return Err(BodyError::UnknownAnswer(code)),
         })
     }
@@ -344,6 +362,7 @@ impl Fields {
             token,
             location,
             round,
+            cpu,
         } = self;
         let left = [
             query.map(|_| Field::Query),
@@ -356,6 +375,7 @@ impl Fields {
             token.map(|_| Field::Token),
             location.map(|_| Field::Location),
             round.map(|_| Field::Round),
+            cpu.map(|_| Field::Cpu),
         ];
         match left.into_iter().flatten().next() {
             Some(field) => Err(BodyError::UnexpectedField(field as u8)),
@@ -408,10 +428,12 @@ pub(super) fn decode(kind: u8, body: &Bytes) -> Result<Message, BodyError> {
             query: fields.query()?,
             mark: fields.mark(0)?,
             demands: fields.demands()?,
+            cpu: fields.cpu(),
         },
         CAPACITY_RESPONSE => Message::CapacityResponse {
             query: fields.query()?,
             answer: fields.capacity_answer()?,
+            cpu: fields.cpu(),
         },
         RELEASE => Message::Release {
             mark: fields.mark(0)?,

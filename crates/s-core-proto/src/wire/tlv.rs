@@ -24,6 +24,8 @@ pub(super) enum Field {
     Directed = 8,
     Token = 9,
     Round = 10,
+    /// Optional: an agent that does not know it takes every processor for the same.
+    Cpu = 128,
 }
 
 impl Field {
@@ -39,6 +41,7 @@ impl Field {
             Self::Directed,
             Self::Token,
             Self::Round,
+            Self::Cpu,
         ]
         .into_iter()
         .find(|field| *field as u8 == code)

@@ -194,7 +194,14 @@ impl Lead {
     pub fn up_to_migrating(&mut self) {
         let query = self.up_to_asking();
         let answer = CapacityAnswer::Reserved;
-        let actions = self.receives(2, Message::CapacityResponse { query, answer });
+        let actions = self.receives(
+            2,
+            Message::CapacityResponse {
+                query,
+                answer,
+                cpu: None,
+            },
+        );
         let [
             Action::Persist(durable),
             Action::Migrate {

@@ -1,7 +1,7 @@
 //! One message of every kind, with every answer that it can have.
 
 use bytes::Bytes;
-use s_core_model::{Capacity, ServerId, VmId};
+use s_core_model::{Capacity, CpuModel, CpuVendor, GuestKinds, ServerId, VmId};
 use s_core_proto::{Arrival, CapacityAnswer, Demand, Message, QueryId, TokenVerdict};
 use s_core_token::{Epoch, Mark};
 
@@ -74,28 +74,44 @@ fn location_messages() -> Vec<Message> {
     ]
 }
 
+/// What a host's processor offers.
+fn cpu() -> CpuModel {
+    CpuModel {
+        vendor: CpuVendor::new("GenuineIntel"),
+        guests: GuestKinds::PV.and(GuestKinds::HVM),
+        layout: 1,
+        features: [0x0fcb_f3fd, 0xc2f8_220b, 3, 4, 5, 6, 7, 8],
+    }
+}
+
 fn capacity_messages() -> Vec<Message> {
     let (query, mark) = (QUERY, mark(8));
     let demand = |number| Demand {
         vm: VmId::new(number),
         memory_mib: 80,
     };
-    let request = |demands| Message::CapacityRequest {
+    let request = |demands, cpu| Message::CapacityRequest {
         query,
         mark,
         demands,
+        cpu,
     };
-    let response = |answer| Message::CapacityResponse { query, answer };
+    let response = |answer, cpu| Message::CapacityResponse { query, answer, cpu };
     let free = Capacity {
         vm_slots: 2,
         memory_mib: 1 << 33,
     };
     vec![
-        request(vec![demand(1)]),
-        request(vec![demand(1), demand(2)]),
-        response(CapacityAnswer::Reserved),
-        response(CapacityAnswer::Full(free)),
-        response(CapacityAnswer::Stale(self::mark(9))),
+        request(vec![demand(1)], None),
+        request(vec![demand(1), demand(2)], None),
+        request(vec![demand(1)], Some(cpu())),
+        response(CapacityAnswer::Reserved, None),
+        response(CapacityAnswer::Full(free), None),
+        response(CapacityAnswer::Stale(self::mark(9)), None),
+        response(CapacityAnswer::Reserved, Some(cpu())),
+        response(CapacityAnswer::Full(free), Some(cpu())),
+        response(CapacityAnswer::Stale(self::mark(9)), Some(cpu())),
+        response(CapacityAnswer::Unsuitable, Some(cpu())),
         Message::Release { mark, vm: VM },
     ]
 }

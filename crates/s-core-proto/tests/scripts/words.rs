@@ -50,6 +50,7 @@ pub fn message(message: &Message) -> String {
             CapacityAnswer::Reserved => "room is reserved".into(),
             CapacityAnswer::Full(left) => format!("full: {} slots left", left.vm_slots),
             CapacityAnswer::Stale(mark) => format!("no: {mark} was seen"),
+            CapacityAnswer::Unsuitable => "another processor".into(),
         },
         Message::Release { mark, vm } => format!("{} does not come ({mark})", name(*vm)),
         Message::Token(bytes) => match TokenView::new_checked(&bytes[..], Limits::default()) {

@@ -1,0 +1,440 @@
+//! After a migration: does the VM run on its target, and is nothing of it left here?
+//!
+//! What is left is destroyed only where the server that the VM runs on has said so itself, after its part in the migration had ended:
+//! then the domain runs exactly once, and not from what is destroyed. Everything else is told to the operator.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use s_core_backend::{Leftover, LeftoverKind, Uuid};
+use s_core_model::{ServerId, VmId};
+use s_core_proto::{Arrival, Message, QueryId};
+use s_core_token::Mark;
+
+use crate::inventory::Inventory;
+
+/// After how many listings without an answer it is said that a migration is not verified.
+const PATIENCE: u32 = 6;
+/// How many listings `xl` gets to clear away by itself what has failed to come.
+const OWN_CLEANING: u32 = 3;
+/// How long a domain may be suspended under the name of one that has left, before it is said.
+const LEAVING: Duration = Duration::from_secs(60);
+/// The most migrations that are followed, each way: those of many minutes.
+const MOST: usize = 256;
+/// Numbers of questions that are not the node's, which count from the time in nanoseconds.
+const FIRST_QUERY: u64 = 1 << 63;
+
+/// Something to do or to say.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    Ask(ServerId, Message),
+    /// The domain runs elsewhere, which its server has said.
+    Remove(Uuid, LeftoverKind),
+    /// It runs on its target, and nothing of it is left here.
+    Verified(VmId, ServerId),
+    /// It should run on its target; why that is not known.
+    Doubt(VmId, ServerId, &'static str),
+    /// A domain that a migration has left here, of which it is not known that it runs elsewhere.
+    Left(Leftover),
+}
+
+/// The migrations whose ends are still looked at.
+#[derive(Debug)]
+pub(crate) struct Verification {
+    departed: BTreeMap<VmId, Departed>,
+    given_up: BTreeMap<VmId, GivenUp>,
+    /// Since when a leftover has been listed, and whether that was said.
+    left: BTreeMap<(Uuid, LeftoverKind), (Duration, bool)>,
+    /// How long a domain may be arriving.
+    arrival: Duration,
+    last_query: u64,
+}
+
+/// A VM that has moved from here.
+#[derive(Debug)]
+struct Departed {
+    domain: Uuid,
+    target: ServerId,
+    query: QueryId,
+    /// The target says that it runs there.
+    there: bool,
+    listings: u32,
+}
+
+/// A VM that has failed to come, as its source said.
+#[derive(Debug)]
+struct GivenUp {
+    source: ServerId,
+    query: Option<QueryId>,
+    /// The source says that it runs there.
+    there: bool,
+    listings: u32,
+}
+
+impl Verification {
+    /// Of a server whose migrations take no longer than this.
+    pub(crate) fn new(longest_migration: Duration) -> Self {
+        Self {
+            departed: BTreeMap::new(),
+            given_up: BTreeMap::new(),
+            left: BTreeMap::new(),
+            arrival: longest_migration,
+            last_query: FIRST_QUERY,
+        }
+    }
+
+    fn next_query(&mut self) -> QueryId {
+        self.last_query = self.last_query.wrapping_add(1) | FIRST_QUERY;
+        QueryId::new(self.last_query)
+    }
+
+    /// A domain has moved; its target is asked.
+    pub(crate) fn moved(
+        &mut self,
+        vm: VmId,
+        domain: Uuid,
+        target: ServerId,
+        mark: Mark,
+    ) -> Option<Step> {
+        if self.departed.len() >= MOST && !self.departed.contains_key(&vm) {
+            return None;
+        }
+        let query = self.next_query();
+        let departed = Departed {
+            domain,
+            target,
+            query,
+            there: false,
+            listings: 0,
+        };
+        self.departed.insert(vm, departed);
+        Some(Step::Ask(
+            target,
+            Message::OutcomeRequest { query, mark, vm },
+        ))
+    }
+
+    /// A server has said something.
+    pub(crate) fn heard(&mut self, sender: ServerId, message: &Message) {
+        match message {
+            Message::OutcomeResponse {
+                query,
+                vm,
+                arrival: Arrival::Hosted,
+            } => {
+                if let Some(departed) = self.departed.get_mut(vm) {
+                    departed.there |= departed.query == *query && departed.target == sender;
+                }
+            }
+            Message::LocationResponse { query, vm, server } => {
+                if let Some(given_up) = self.given_up.get_mut(vm) {
+                    let its_own = *server == Some(sender) && given_up.source == sender;
+                    given_up.there |= its_own && given_up.query == Some(*query);
+                }
+            }
+            Message::Release { vm, .. } if self.given_up.len() < MOST => {
+                let given_up = GivenUp {
+                    source: sender,
+                    query: None,
+                    there: false,
+                    listings: 0,
+                };
+                self.given_up.insert(*vm, given_up);
+            }
+            // Another attempt.
+            Message::CapacityRequest { demands, .. } => {
+                for demand in demands {
+                    self.given_up.remove(&demand.vm);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// What a listing that began after all this shows.
+    pub(crate) fn listed(&mut self, now: Duration, inventory: &Inventory, mark: Mark) -> Vec<Step> {
+        let mut steps = Vec::new();
+        self.departures(inventory, mark, &mut steps);
+        self.failed_arrivals(inventory, &mut steps);
+        self.leftovers(now, inventory, &mut steps);
+        steps
+    }
+
+    fn departures(&mut self, inventory: &Inventory, mark: Mark, steps: &mut Vec<Step>) {
+        let last_query = &mut self.last_query;
+        self.departed.retain(|vm, departed| {
+            let target = departed.target;
+            if inventory.vms.contains_key(vm) {
+                steps.push(Step::Doubt(*vm, target, "it is listed here"));
+                return false;
+            }
+            let kind = LeftoverKind::MigratedAway;
+            let is_it = |left: &Leftover| left.uuid == departed.domain && left.kind == kind;
+            let left = inventory.leftovers.iter().any(is_it);
+            if departed.there {
+                steps.push(match left {
+                    true => Step::Remove(departed.domain, kind),
+                    false => Step::Verified(*vm, target),
+                });
+                return left;
+            }
+            departed.listings = departed.listings.saturating_add(1);
+            if departed.listings == PATIENCE {
+                let why = "the target does not say that it runs there";
+                steps.push(Step::Doubt(*vm, target, why));
+            }
+            *last_query = last_query.wrapping_add(1) | FIRST_QUERY;
+            let (query, vm) = (QueryId::new(*last_query), *vm);
+            departed.query = query;
+            steps.push(Step::Ask(
+                target,
+                Message::OutcomeRequest { query, mark, vm },
+            ));
+            true
+        });
+    }
+
+    fn failed_arrivals(&mut self, inventory: &Inventory, steps: &mut Vec<Step>) {
+        let last_query = &mut self.last_query;
+        self.given_up.retain(|vm, given_up| {
+            let Some(domain) = inventory.arriving_domains.get(vm) else {
+                return false;
+            };
+            if given_up.there {
+                steps.push(Step::Remove(*domain, LeftoverKind::Incoming));
+                return false;
+            }
+            given_up.listings = given_up.listings.saturating_add(1);
+            if given_up.listings >= OWN_CLEANING {
+                *last_query = last_query.wrapping_add(1) | FIRST_QUERY;
+                let query = QueryId::new(*last_query);
+                given_up.query = Some(query);
+                let (vm, directed) = (*vm, true);
+                let question = Message::LocationRequest {
+                    query,
+                    vm,
+                    directed,
+                };
+                steps.push(Step::Ask(given_up.source, question));
+            }
+            true
+        });
+    }
+
+    fn leftovers(&mut self, now: Duration, inventory: &Inventory, steps: &mut Vec<Step>) {
+        let listed = &inventory.leftovers;
+        let key = |left: &Leftover| (left.uuid, left.kind);
+        self.left
+            .retain(|old, _| listed.iter().any(|left| key(left) == *old));
+        for left in listed {
+            let (since, said) = self.left.entry(key(left)).or_insert((now, false));
+            let patience = match left.kind {
+                LeftoverKind::MigratedAway => LEAVING,
+                LeftoverKind::Incoming => self.arrival,
+            };
+            if !*said && now.saturating_sub(*since) >= patience {
+                *said = true;
+                steps.push(Step::Left(left.clone()));
+            }
+        }
+    }
+
+    /// The VMs that should have moved and of which it was said that it is not known, with their targets.
+    pub(crate) fn unverified(&self) -> Vec<(VmId, ServerId)> {
+        let late = |departed: &Departed| departed.listings >= PATIENCE && !departed.there;
+        let departed = self.departed.iter();
+        let late = departed.filter(|(_, departed)| late(departed));
+        late.map(|(vm, departed)| (*vm, departed.target)).collect()
+    }
+
+    /// The domains that were left here, as far as that was said.
+    pub(crate) fn left(&self) -> Vec<Uuid> {
+        let said = self.left.iter().filter(|(_, (_, said))| *said);
+        said.map(|((domain, _), _)| *domain).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use s_core_model::Capacity;
+    use s_core_proto::Demand;
+
+    use super::*;
+
+    const VM: VmId = VmId::new(1);
+    const DOMAIN: Uuid = Uuid::new([1; 16]);
+    const HERE: ServerId = ServerId::new(10);
+    const OTHER: ServerId = ServerId::new(20);
+    const LONG: Duration = Duration::from_secs(600);
+
+    fn leftover(kind: LeftoverKind) -> Leftover {
+        Leftover {
+            uuid: DOMAIN,
+            name: "vm1".into(),
+            kind,
+        }
+    }
+
+    /// A listing with VM running here or not, and with this of it left.
+    fn listing(here: bool, left: Option<LeftoverKind>) -> Inventory {
+        let arriving = left == Some(LeftoverKind::Incoming);
+        Inventory {
+            generation: 0,
+            vms: here.then_some((VM, (DOMAIN, 64))).into_iter().collect(),
+            arriving: arriving.then_some((VM, 64)).into_iter().collect(),
+            arriving_domains: arriving.then_some((VM, DOMAIN)).into_iter().collect(),
+            arriving_unknown: 0,
+            free: Capacity::default(),
+            cpu: None,
+            leftovers: left.map(leftover).into_iter().collect(),
+            unattached: None,
+        }
+    }
+
+    fn asked(step: &Step) -> (ServerId, QueryId) {
+        match step {
+            Step::Ask(
+                server,
+                Message::OutcomeRequest { query, .. } | Message::LocationRequest { query, .. },
+            ) => (*server, *query),
+            other => panic!("{other:?} is no question"),
+        }
+    }
+
+    fn says(query: QueryId, arrival: Arrival) -> Message {
+        Message::OutcomeResponse {
+            query,
+            vm: VM,
+            arrival,
+        }
+    }
+
+    /// A VM that has moved, and the target's answer as `heard` from `sender` in answer to the last question.
+    fn moved(sender: ServerId, arrival: Arrival) -> Verification {
+        let mut verification = Verification::new(LONG);
+        let step = verification.moved(VM, DOMAIN, OTHER, Mark::default());
+        let (server, query) = asked(&step.expect("a question"));
+        assert_eq!(server, OTHER);
+        verification.heard(sender, &says(query, arrival));
+        verification
+    }
+
+    #[test]
+    fn a_migration_is_verified_at_both_ends() {
+        use LeftoverKind::MigratedAway;
+        let list = |verification: &mut Verification, here, left| {
+            verification.listed(Duration::ZERO, &listing(here, left), Mark::default())
+        };
+        let mut clean = moved(OTHER, Arrival::Hosted);
+        assert_eq!(list(&mut clean, false, None), [Step::Verified(VM, OTHER)]);
+        assert_eq!(list(&mut clean, false, None), [], "once");
+        // What it has left goes, because it runs there.
+        let mut left = moved(OTHER, Arrival::Hosted);
+        let remove = || [Step::Remove(DOMAIN, MigratedAway)];
+        assert_eq!(list(&mut left, false, Some(MigratedAway)), remove());
+        assert_eq!(list(&mut left, false, Some(MigratedAway)), remove());
+        assert_eq!(list(&mut left, false, None), [Step::Verified(VM, OTHER)]);
+        let mut twice = moved(OTHER, Arrival::Hosted);
+        let doubt = Step::Doubt(VM, OTHER, "it is listed here");
+        assert_eq!(list(&mut twice, true, None), [doubt]);
+    }
+
+    #[test]
+    fn nothing_is_removed_on_anybody_elses_word() {
+        let check = |sender, arrival| {
+            let mut verification = moved(sender, arrival);
+            let left = Some(LeftoverKind::MigratedAway);
+            for number in 1..=2 * PATIENCE {
+                let steps = verification.listed(LONG, &listing(false, left), Mark::default());
+                let doubt = Step::Doubt(VM, OTHER, "the target does not say that it runs there");
+                assert_eq!(
+                    steps.contains(&doubt),
+                    number == PATIENCE,
+                    "{number} {steps:?}"
+                );
+                let removes = |step: &Step| matches!(step, Step::Remove(..));
+                assert!(!steps.iter().any(removes), "{sender} {arrival:?}");
+            }
+            assert_eq!(verification.unverified(), [(VM, OTHER)]);
+        };
+        check(HERE, Arrival::Hosted);
+        check(OTHER, Arrival::Arriving);
+        check(OTHER, Arrival::Absent);
+        // An answer to an earlier question is none to the last.
+        let mut verification = moved(OTHER, Arrival::Arriving);
+        let steps = verification.listed(Duration::ZERO, &listing(false, None), Mark::default());
+        let (_, query) = asked(&steps[0]);
+        verification.heard(OTHER, &says(QueryId::new(query.get() - 1), Arrival::Hosted));
+        let steps = verification.listed(Duration::ZERO, &listing(false, None), Mark::default());
+        let (_, query) = asked(&steps[0]);
+        verification.heard(OTHER, &says(query, Arrival::Hosted));
+        let steps = verification.listed(Duration::ZERO, &listing(false, None), Mark::default());
+        assert_eq!(steps, [Step::Verified(VM, OTHER)]);
+    }
+
+    #[test]
+    fn what_has_failed_to_come_goes_once_its_source_runs_it_and_has_given_up() {
+        let left = Some(LeftoverKind::Incoming);
+        let check = |meanwhile: &[Message], server, expected: bool| {
+            let mut verification = Verification::new(LONG);
+            for message in meanwhile {
+                verification.heard(OTHER, message);
+            }
+            let mut removed = false;
+            for _ in 0..2 * OWN_CLEANING {
+                let steps =
+                    verification.listed(Duration::ZERO, &listing(false, left), Mark::default());
+                for step in steps {
+                    match step {
+                        Step::Remove(DOMAIN, LeftoverKind::Incoming) => removed = true,
+                        question => {
+                            let (source, query) = asked(&question);
+                            assert_eq!(source, OTHER);
+                            let vm = VM;
+                            let answer = Message::LocationResponse { query, vm, server };
+                            verification.heard(OTHER, &answer);
+                        }
+                    }
+                }
+            }
+            assert_eq!(removed, expected, "{meanwhile:?} {server:?}");
+        };
+        let mark = Mark::default();
+        let release = Message::Release { mark, vm: VM };
+        let again = Message::CapacityRequest {
+            query: QueryId::new(1),
+            mark,
+            demands: vec![Demand {
+                vm: VM,
+                memory_mib: 64,
+            }],
+            cpu: None,
+        };
+        check(std::slice::from_ref(&release), Some(OTHER), true);
+        check(std::slice::from_ref(&release), Some(HERE), false);
+        check(std::slice::from_ref(&release), None, false);
+        check(&[], Some(OTHER), false);
+        check(&[release, again], Some(OTHER), false);
+    }
+
+    #[test]
+    fn what_stays_too_long_is_said_once() {
+        let check = |kind, patience: Duration| {
+            let mut verification = Verification::new(LONG);
+            let mut said = |after: Duration| {
+                let steps =
+                    verification.listed(after, &listing(false, Some(kind)), Mark::default());
+                steps.contains(&Step::Left(leftover(kind)))
+            };
+            assert!(!said(Duration::ZERO));
+            assert!(!said(patience - Duration::from_secs(1)));
+            assert!(said(patience));
+            assert!(!said(2 * patience));
+            assert_eq!(verification.left(), [DOMAIN]);
+            verification.listed(LONG, &listing(false, None), Mark::default());
+            assert_eq!(verification.left(), []);
+        };
+        check(LeftoverKind::MigratedAway, LEAVING);
+        check(LeftoverKind::Incoming, LONG);
+    }
+}

@@ -1,0 +1,178 @@
+//! The gate before `xl migrate-receive`: nobody arrives whom the agent of this host does not expect.
+//!
+//! [`receive`] stands in the place of `xl migrate-receive` on the target, as the command that ssh is bound to or that socat runs. It
+//! asks the agent through a Unix socket, and becomes `xl migrate-receive` if it may. Nothing of the stream has been read then, so what
+//! is known is where it comes from. The socket stays open in that program until it ends: so the agent knows how long the
+//! domain is arriving, even if the program is killed.
+
+use std::fs;
+use std::io::{self, Read, Write as _};
+use std::net::Ipv4Addr;
+use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use rustix::io::{FdFlags, fcntl_setfd};
+use s_core_model::ServerId;
+
+use crate::Gate;
+
+/// How long either side waits for the other's word.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// The most connections at a time; each is an arrival, or about to be.
+const MOST: usize = 64;
+/// The longest word, in bytes: an address, or why not.
+const LONGEST: u64 = 256;
+const YES: &str = "yes\n";
+
+/// Becomes `program migrate-receive`, if the agent that listens at `socket` expects a domain from `source`; then this does
+/// not return. Standard input and output are left as they are.
+pub fn receive(socket: &Path, source: Ipv4Addr, program: &Path) -> ReceiveError {
+    match ask(socket, source) {
+        Ok(held) => {
+            let error = Command::new(program).arg("migrate-receive").exec();
+            drop(held);
+            ReceiveError::Program {
+                program: program.to_owned(),
+                source: error,
+            }
+        }
+        Err(error) => error,
+    }
+}
+
+/// The connection to hold as long as the domain is arriving.
+fn ask(socket: &Path, source: Ipv4Addr) -> Result<UnixStream, ReceiveError> {
+    let mut answer = String::new();
+    let mut talk = || {
+        let mut stream = UnixStream::connect(socket)?;
+        stream.set_read_timeout(Some(2 * PATIENCE))?;
+        stream.set_write_timeout(Some(PATIENCE))?;
+        stream.write_all(format!("{source}\n").as_bytes())?;
+        answer = line(&stream)?;
+        // It lives on in the program that this one becomes.
+        fcntl_setfd(&stream, FdFlags::empty())?;
+        Ok(stream)
+    };
+    let stream = talk().map_err(|error: io::Error| ReceiveError::NoAgent {
+        socket: socket.to_owned(),
+        source: error,
+    })?;
+    if answer == YES {
+        return Ok(stream);
+    }
+    let why = super::error::shortened(&answer);
+    Err(ReceiveError::Refused { from: source, why })
+}
+
+/// Up to the end of a line; a byte at a time, as it is short.
+fn line(mut stream: &UnixStream) -> io::Result<String> {
+    let mut line = Vec::new();
+    for byte in Read::by_ref(&mut stream).take(LONGEST).bytes() {
+        line.push(byte?);
+        if line.ends_with(b"\n") {
+            break;
+        }
+    }
+    Ok(String::from_utf8_lossy(&line).into_owned())
+}
+
+/// A migration that is not received; the domain stays where it is.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReceiveError {
+    /// The agent cannot be asked.
+    #[error("{}: the agent of this host cannot be asked, so nobody is let in: {source}", socket.display())]
+    NoAgent {
+        /// Its socket.
+        socket: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The agent does not expect a domain from there.
+    #[error("a migration from {from} is not let in: {why}")]
+    Refused {
+        /// Where it comes from.
+        from: Ipv4Addr,
+        /// What the agent said.
+        why: String,
+    },
+    /// The program cannot be run.
+    #[error("cannot run {} migrate-receive: {source}", program.display())]
+    Program {
+        /// The program.
+        program: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+/// Answers every [`receive`] at this socket by what the gate says, in threads of its own, as long as the process lives.
+///
+/// # Errors
+///
+/// The system's, if the socket cannot be made.
+pub(super) fn answer(socket: &Path, gate: Arc<dyn Gate>) -> io::Result<()> {
+    // What a process before has left; never anything but a socket.
+    if fs::symlink_metadata(socket).is_ok_and(|found| found.file_type().is_socket()) {
+        fs::remove_file(socket)?;
+    }
+    let listener = UnixListener::bind(socket)?;
+    fs::set_permissions(socket, fs::Permissions::from_mode(0o600))?;
+    let open = Arc::new(AtomicUsize::new(0));
+    let work = move || {
+        for stream in listener.incoming() {
+            let Ok(stream) = stream else {
+                // Out of descriptors, for instance.
+                thread::sleep(Duration::from_millis(100));
+                continue;
+            };
+            if open.fetch_add(1, Ordering::SeqCst) >= MOST {
+                open.fetch_sub(1, Ordering::SeqCst);
+                continue;
+            }
+            let (gate, open_now) = (Arc::clone(&gate), Arc::clone(&open));
+            let one = move || {
+                if let Err(error) = attend(stream, &*gate) {
+                    tracing::debug!(%error, "a program that receives a migration went away");
+                }
+                open_now.fetch_sub(1, Ordering::SeqCst);
+            };
+            let thread = thread::Builder::new().name("s-core-arrival".into());
+            if thread.spawn(one).is_err() {
+                open.fetch_sub(1, Ordering::SeqCst);
+            }
+        }
+    };
+    thread::Builder::new()
+        .name("s-core-receive".into())
+        .spawn(work)?;
+    Ok(())
+}
+
+/// One arrival, until its program ends.
+fn attend(mut stream: UnixStream, gate: &dyn Gate) -> io::Result<()> {
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_write_timeout(Some(PATIENCE))?;
+    let said = line(&stream)?;
+    let Ok(source) = said.trim_end().parse::<Ipv4Addr>() else {
+        return stream.write_all(b"that is no address\n");
+    };
+    let Some(vm) = gate.admit_from(ServerId::from(source), PATIENCE) else {
+        return stream.write_all(b"no room is reserved here for a VM from there\n");
+    };
+    let mut held = || {
+        stream.write_all(YES.as_bytes())?;
+        stream.set_read_timeout(None)?;
+        io::copy(&mut stream, &mut io::sink())
+    };
+    let ended = held();
+    gate.ended(vm);
+    ended.map(drop)
+}
