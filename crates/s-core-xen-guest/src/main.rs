@@ -51,7 +51,10 @@ fn main() -> ExitCode {
     match words {
         [word] if word == "-h" || word == "--help" => say(io::stdout(), HELP.trim_end()),
         [word] if word == "-V" || word == "--version" => {
-            say(io::stdout(), concat!("xen-guest ", env!("CARGO_PKG_VERSION")));
+            say(
+                io::stdout(),
+                concat!("xen-guest ", env!("CARGO_PKG_VERSION")),
+            );
         }
         [] => return ended(ordinary_process(None)),
         [word] => match word.parse() {

@@ -164,14 +164,14 @@ mod tests {
             Ok((Method::Put, "/plan", "{}")),
         );
         check(&format!("{put}3\r\n\r\n{{}}"), Err(None));
-        check(&format!("{put}-3\r\n\r\n{{}}"), bad.clone());
-        check(&format!("{put}65537\r\n\r\n{{}}"), large.clone());
+        check(&format!("{put}-3\r\n\r\n{{}}"), bad);
+        check(&format!("{put}65537\r\n\r\n{{}}"), large);
         check(&format!("{put}18446744073709551615\r\n\r\n"), large);
         check(
             "PUT / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-            missing.clone(),
+            missing,
         );
-        check("POST / HTTP/1.0\r\n\r\n", missing.clone());
+        check("POST / HTTP/1.0\r\n\r\n", missing);
         check("get / HTTP/1.0\r\n\r\n", missing);
         for line in [
             "",
@@ -184,7 +184,7 @@ mod tests {
             "GET /a b HTTP/1.0",
             "\r",
         ] {
-            check(&format!("{line}\r\n\r\n"), bad.clone());
+            check(&format!("{line}\r\n\r\n"), bad);
         }
         check("", Err(None));
         check("GET / HTTP/1.0\r\n", Err(None));
