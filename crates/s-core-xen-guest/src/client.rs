@@ -109,7 +109,7 @@ impl GuestClient {
     /// [`ClientError`].
     pub fn counters(&self) -> Result<Counters, ClientError> {
         let body = self.ask(&Command::Counters)?;
-        serde_json::from_slice(&body).map_err(|error| self.malformed(error.to_string()))
+        Counters::read(&body).map_err(|problem| self.malformed(problem))
     }
 
     /// Lets it write memory, or with `None` write none and give it back.

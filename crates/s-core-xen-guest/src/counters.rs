@@ -30,6 +30,22 @@ pub struct Counters {
     pub http: HttpCounters,
 }
 
+impl Counters {
+    /// From the JSON of `GET /counters`.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with it, in one line.
+    pub fn read(json: &[u8]) -> Result<Self, String> {
+        serde_json::from_slice(json).map_err(|error| error.to_string())
+    }
+
+    /// As JSON.
+    pub fn write(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("addresses, names and numbers have a form in JSON")
+    }
+}
+
 /// The plan by which a guest sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct PlanCounters {
@@ -112,4 +128,57 @@ pub fn payload<'a>(
         payload.broken = payload.broken.max(pair.broken);
     }
     all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pair(from: u32, to: u32, sent: u64, received: u64) -> PairCounters {
+        let payload = Payload {
+            sent,
+            received,
+            connections: sent / 10,
+            broken: 0,
+        };
+        PairCounters::new((VmId::new(from), VmId::new(to)), payload)
+    }
+
+    fn counters(vm: u32, pairs: Vec<PairCounters>) -> Counters {
+        Counters {
+            vm: VmId::new(vm),
+            nanoseconds: 7,
+            plan: PlanCounters::default(),
+            pairs,
+            pairs_left_out: 0,
+            interfaces: Vec::new(),
+            dirty: DirtyCounters::default(),
+            http: HttpCounters::default(),
+        }
+    }
+
+    #[test]
+    fn two_ends_know_a_pair_together() {
+        let sender = counters(1, vec![pair(1, 2, 90, 0), pair(2, 1, 0, 5)]);
+        let receiver = counters(2, vec![pair(1, 2, 0, 80)]);
+        let all = payload([&sender, &receiver]);
+        let ends = |from, to| (VmId::new(from), VmId::new(to));
+        let known = |ends| (all[&ends].sent, all[&ends].received, all[&ends].connections);
+        assert_eq!(known(ends(1, 2)), (90, 80, 9));
+        assert_eq!(known(ends(2, 1)), (0, 5, 0));
+        assert_eq!(all.len(), 2);
+    }
+
+    #[test]
+    fn counters_are_json() {
+        let counters = counters(0x0a00_0001, vec![pair(1, 2, 3, 4)]);
+        let json = counters.write();
+        let text = String::from_utf8_lossy(&json);
+        assert!(
+            text.starts_with(r#"{"vm":"10.0.0.1","nanoseconds":7,"plan":{"changes":0,"pairs":0},"pairs":[{"from":"#),
+            "{text}"
+        );
+        assert_eq!(Counters::read(&json), Ok(counters));
+        assert!(Counters::read(b"{}").is_err());
+    }
 }

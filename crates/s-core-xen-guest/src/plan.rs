@@ -166,10 +166,14 @@ mod tests {
             let pair = PairTraffic::new(a, b, Rate::new(rate).unwrap(), mix);
             let pair = PairTraffic { share_of_a, ..pair };
             let read = read(&write(&[pair])).unwrap();
-            // Shares are made to add up once more.
-            let [short, udp] = [mix.short() - read[0].mix.short(), mix.udp() - read[0].mix.udp()];
-            prop_assert!(short.abs() < 1e-12 && udp.abs() < 1e-12);
-            prop_assert_eq!(PairTraffic { mix, ..read[0] }, pair);
+            // Numbers in JSON may lose their last bit, and shares are made to add up once more.
+            let numbers = |pair: &PairTraffic| {
+                [pair.rate.bytes_per_second() / MOST_RATE, pair.share_of_a, pair.mix.short(), pair.mix.udp()]
+            };
+            for (read, written) in numbers(&read[0]).into_iter().zip(numbers(&pair)) {
+                prop_assert!((read - written).abs() < 1e-12, "{read}, not {written}");
+            }
+            prop_assert_eq!([read[0].a, read[0].b], [pair.a, pair.b]);
         }
     }
 }

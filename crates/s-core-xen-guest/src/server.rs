@@ -102,7 +102,7 @@ fn serve(stream: &TcpStream, state: &State) {
 fn write(answer: &Answer, to: &mut Timed<'_>, sent: &AtomicU64) -> io::Result<()> {
     let (kind, body) = match answer {
         Answer::Page(text) => ("text/plain", text.clone().into_bytes()),
-        Answer::Counters(counters) => ("application/json", serde_json::to_vec(counters)?),
+        Answer::Counters(counters) => ("application/json", counters.write()),
         Answer::Done => ("text/plain", Vec::new()),
         Answer::Bytes(count) => return write_octets(*count, to, sent),
     };

@@ -7,6 +7,7 @@
 mod guest_lab;
 
 use std::os::unix::process::ExitStatusExt as _;
+use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -15,7 +16,7 @@ use s_core_lab::traffic::{Mix, PairTraffic, ProbeSettings, Probes};
 use s_core_model::Rate;
 use s_core_xen_guest::{Counters, Dirtying, payload};
 
-use guest_lab::{GuestLab, PROGRAM, child_of, end};
+use guest_lab::{GuestLab, PROGRAM, children, end, wait_for};
 
 fn sleep(seconds: f64) {
     thread::sleep(Duration::from_secs_f64(seconds));
@@ -114,8 +115,7 @@ fn an_ordinary_process_writes_memory_and_ends() {
     let Some(mut lab) = GuestLab::new("an_ordinary_process_writes_memory_and_ends", 'm', 2) else {
         return;
     };
-    let id = lab.start(1, &[PROGRAM]).id();
-    let pid = Pid::from_raw(i32::try_from(id).unwrap()).unwrap();
+    let pid = lab.start(1, &[PROGRAM]);
     let resident = || status_kib(pid, "RssAnon:");
     let before = resident();
     let dirtying = Dirtying {
@@ -168,16 +168,21 @@ fn a_first_process_mounts_what_it_needs_and_powers_off() {
         PROGRAM,
         "no-option",
     ];
-    let id = lab.start(1, &words).id();
+    let unshare = lab.start(1, &words);
     // Without /proc there are no counters of interfaces.
     assert!(!lab.counters(1)[0].interfaces.is_empty());
-    let mut unshare = lab.guests.pop().unwrap();
-    assert_eq!(unshare.id(), id);
-    let guest = child_of(&unshare);
-    // It collects an orphan, and goes on.
-    rustix::process::kill_process(guest, Signal::CHILD).unwrap();
+    let guest = children(unshare)[0];
+    // An orphan becomes its child, and is collected when it has ended.
+    let target = guest.as_raw_nonzero().to_string();
+    let mut orphan = Command::new("nsenter");
+    orphan.args(["--pid", "--target", &target, "sh", "-c", "sleep 0.5 &"]);
+    assert!(orphan.status().unwrap().success());
+    assert_eq!(children(guest).len(), 1);
+    wait_for("an orphan that was collected", || {
+        children(guest).is_empty().then_some(())
+    });
     assert_eq!(lab.counters(1)[0].vm, lab.vm(1));
-    let status = end(&mut unshare, guest, Signal::TERM);
+    let status = end(&mut lab.guests.pop().unwrap(), guest, Signal::TERM);
     let by_interrupt = status.signal() == Some(2) || status.code() == Some(128 + 2);
     assert!(by_interrupt, "{status:?}");
 }

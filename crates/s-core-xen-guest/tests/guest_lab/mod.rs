@@ -62,8 +62,8 @@ impl GuestLab {
         Endpoint::all(&self.layout).remove(n as usize - 1)
     }
 
-    /// Starts a program in VM `n`, given the VM's address as its last argument, and waits until it answers.
-    pub(crate) fn start(&mut self, n: u32, program: &[&str]) -> &mut Child {
+    /// Starts a program in VM `n`, given the VM's address as its last argument, and waits until it answers; its process.
+    pub(crate) fn start(&mut self, n: u32, program: &[&str]) -> Pid {
         let namespace = self.layout.vm_namespace(VmNumber(n));
         let mut command = namespace::command(&namespace, program[0]);
         let address = self.vm(n).addr().to_string();
@@ -72,7 +72,7 @@ impl GuestLab {
         wait_for("a guest that answers", || {
             self.ask(n, |client| client.counters()).ok()
         });
-        self.guests.last_mut().unwrap()
+        pid(self.guests.last().unwrap())
     }
 
     /// Asks the guest of VM `n`, from the last VM.
@@ -113,18 +113,24 @@ impl Drop for GuestLab {
     }
 }
 
-/// Sends a process a signal, and waits until it has ended.
-pub(crate) fn end(process: &mut Child, pid: Pid, signal: Signal) -> ExitStatus {
-    kill_process(pid, signal).unwrap();
+/// Sends a signal to a process, and waits until that ends what was started here.
+pub(crate) fn end(process: &mut Child, to: Pid, signal: Signal) -> ExitStatus {
+    kill_process(to, signal).unwrap();
     wait_for("the end of a process", || process.try_wait().unwrap())
 }
 
-/// The only child of a process.
-pub(crate) fn child_of(process: &Child) -> Pid {
-    let id = process.id();
-    let children = format!("/proc/{id}/task/{id}/children");
-    let children = std::fs::read_to_string(children).unwrap();
-    Pid::from_raw(children.trim().parse().unwrap()).unwrap()
+/// The children of a process, those that have ended and were not collected among them.
+pub(crate) fn children(process: Pid) -> Vec<Pid> {
+    let id = process.as_raw_nonzero();
+    let children = std::fs::read_to_string(format!("/proc/{id}/task/{id}/children")).unwrap();
+    let pids = children.split_ascii_whitespace();
+    pids.map(|id| Pid::from_raw(id.parse().unwrap()).unwrap())
+        .collect()
+}
+
+/// The id of a process that was started here.
+pub(crate) fn pid(process: &Child) -> Pid {
+    Pid::from_raw(i32::try_from(process.id()).unwrap()).unwrap()
 }
 
 /// Tries until there is something.
