@@ -9,6 +9,7 @@ use std::fs;
 use std::path::Path;
 
 mod agent;
+mod guest;
 mod memory;
 mod ovs;
 mod proto;
@@ -17,6 +18,7 @@ mod token;
 mod xl;
 
 pub use agent::{agent_config, key_file};
+pub use guest::{guest_answer, guest_request};
 pub use ovs::{flow_dump, netflow, ovsdb_reply, unixctl_reply};
 pub use proto::{frame, message, thesis_text};
 pub use sim::snapshot;
@@ -27,10 +29,12 @@ pub use xl::{xl_cpu, xl_info, xl_list, xl_list_long, xl_migrate, xl_network_list
 pub type Target = fn(&[u8]);
 
 /// All targets by name. Each has a directory of its name in `corpus/` and a program of its name in `libfuzzer/`.
-pub const TARGETS: [(&str, Target); 18] = [
+pub const TARGETS: [(&str, Target); 20] = [
     ("agent_config", agent_config),
     ("flow_dump", flow_dump),
     ("frame", frame),
+    ("guest_answer", guest_answer),
+    ("guest_request", guest_request),
     ("key_file", key_file),
     ("message", message),
     ("netflow", netflow),
