@@ -144,6 +144,17 @@ pub struct Poll {
 }
 
 impl Poll {
+    /// Takes in a flow, with its two ends or without.
+    pub(crate) fn add(&mut self, flow: Result<FlowCounter, UnattributedCounter>) {
+        match flow {
+            Ok(counter) => self.counters.push(counter),
+            Err(counter) => {
+                self.unattributed.add(counter.reason, counter.bytes);
+                self.without_ends.push(counter);
+            }
+        }
+    }
+
     /// Tells `each` what every flow with two ends has counted since the last poll, and returns the same of
     /// those without, by reason.
     ///

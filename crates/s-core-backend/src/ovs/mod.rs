@@ -36,6 +36,7 @@ mod flow_limit;
 mod ip_pair_rule;
 mod json;
 mod mac_table;
+mod matches;
 mod openflow;
 mod socket;
 mod source;
