@@ -29,6 +29,9 @@
 
 pub mod dump;
 pub mod netflow;
+#[cfg(feature = "netlink")]
+#[cfg_attr(docsrs, doc(cfg(feature = "netlink")))]
+pub mod netlink;
 pub mod ovsdb;
 pub mod unixctl;
 

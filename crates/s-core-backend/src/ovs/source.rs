@@ -9,6 +9,8 @@ use s_core_flow::MacAddr;
 use super::dump::{LineError, read_dump};
 use super::flow_limit::FlowLimit;
 use super::ip_pair_rule::IpPairRule;
+#[cfg(feature = "netlink")]
+use super::netlink;
 use super::openflow::BridgeName;
 use super::ovsdb::Ovsdb;
 use super::unixctl::Unixctl;
@@ -51,6 +53,8 @@ const ASIDE: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct OvsFlowSource {
     unixctl: Unixctl,
+    #[cfg(feature = "netlink")]
+    netlink: bool,
     datapath: Option<String>,
     seed: u64,
     stations: MacTable,
@@ -68,6 +72,8 @@ impl OvsFlowSource {
     pub fn new(path: impl Into<PathBuf>, seed: u64) -> Self {
         Self {
             unixctl: Unixctl::new(path),
+            #[cfg(feature = "netlink")]
+            netlink: false,
             datapath: None,
             seed,
             stations: MacTable::new(STATIONS, seed),
@@ -83,6 +89,16 @@ impl OvsFlowSource {
     #[must_use]
     pub fn with_datapath(mut self, name: impl Into<String>) -> Self {
         self.datapath = Some(name.into());
+        self
+    }
+
+    /// Reads the flows of the kernel's datapath from the kernel ([`netlink`]), in the
+    /// network that the polling thread is in. The switch's control socket is then used for all but the dump.
+    #[cfg(feature = "netlink")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "netlink")))]
+    #[must_use]
+    pub fn with_netlink(mut self) -> Self {
+        self.netlink = true;
         self
     }
 
@@ -155,12 +171,8 @@ impl FlowSource for OvsFlowSource {
 
 impl OvsFlowSource {
     fn read(&mut self, deadline: Duration) -> Result<Poll, FlowSourceError> {
-        let params: &[&str] = match &self.datapath {
-            None => &[],
-            Some(name) => &[name],
-        };
         let started = Instant::now();
-        let text = self.unixctl.call("dpctl/dump-flows", params, deadline)?;
+        let dump = self.dump(deadline)?;
         let left = || deadline.saturating_sub(started.elapsed()).min(ASIDE);
         if let Some(database) = &mut self.database {
             database.attach(&mut self.stations, left());
@@ -169,18 +181,52 @@ impl OvsFlowSource {
             rule.keep(left());
         }
         self.limit.watch(&self.unixctl, left());
-        let mut reading = read_dump(&text, self.seed, &mut self.stations).map_err(|error| {
+        let mut poll = self.poll_of(dump)?;
+        for flow in &mut poll.counters {
+            (flow.src, flow.dst) = attribute(flow, &self.stations);
+        }
+        Ok(poll)
+    }
+
+    fn dump(&self, deadline: Duration) -> Result<Dump, FlowSourceError> {
+        #[cfg(feature = "netlink")]
+        if self.netlink {
+            let (datapath, limit) = (self.datapath.as_deref(), self.unixctl.reply_limit());
+            let dump = netlink::dump(datapath, limit, self.seed, deadline)?;
+            return Ok(Dump::Binary(dump));
+        }
+        let params: &[&str] = match &self.datapath {
+            None => &[],
+            Some(name) => &[name],
+        };
+        let text = self.unixctl.call("dpctl/dump-flows", params, deadline)?;
+        Ok(Dump::Text(text))
+    }
+
+    fn poll_of(&mut self, dump: Dump) -> Result<Poll, FlowSourceError> {
+        let text = match dump {
+            Dump::Text(text) => text,
+            #[cfg(feature = "netlink")]
+            Dump::Binary(dump) => return Ok(dump.into_poll(&mut self.stations)),
+        };
+        let reading = read_dump(&text, self.seed, &mut self.stations).map_err(|error| {
             FlowSourceError::Malformed {
                 what: self.unixctl.path().display().to_string(),
                 message: error.to_string(),
             }
         })?;
-        for flow in &mut reading.poll.counters {
-            (flow.src, flow.dst) = attribute(flow, &self.stations);
-        }
         self.errors = reading.errors;
         Ok(reading.poll)
     }
+}
+
+/// The flows of a datapath, not yet looked at.
+enum Dump {
+    /// As `ovs-vswitchd` prints them.
+    Text(String),
+    /// As the kernel tells them.
+    #[cfg(feature = "netlink")]
+    Binary(netlink::Dump),
 }
 
 /// What tells VMs' interfaces from routers'.
