@@ -17,7 +17,7 @@ mod token;
 mod xl;
 
 pub use agent::{agent_config, key_file};
-pub use ovs::{flow_dump, netflow, ovsdb_reply, unixctl_reply};
+pub use ovs::{flow_dump, netflow, netlink, ovsdb_reply, unixctl_reply};
 pub use proto::{frame, message, thesis_text};
 pub use sim::snapshot;
 pub use token::token;
@@ -27,13 +27,14 @@ pub use xl::{xl_info, xl_list, xl_list_long, xl_migrate, xl_network_list};
 pub type Target = fn(&[u8]);
 
 /// All targets by name. Each has a directory of its name in `corpus/` and a program of its name in `libfuzzer/`.
-pub const TARGETS: [(&str, Target); 16] = [
+pub const TARGETS: [(&str, Target); 17] = [
     ("agent_config", agent_config),
     ("flow_dump", flow_dump),
     ("frame", frame),
     ("key_file", key_file),
     ("message", message),
     ("netflow", netflow),
+    ("netlink", netlink),
     ("ovsdb_reply", ovsdb_reply),
     ("snapshot", snapshot),
     ("thesis_text", thesis_text),

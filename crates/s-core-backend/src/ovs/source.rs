@@ -8,14 +8,13 @@ use s_core_flow::MacAddr;
 
 use super::dump::{LineError, read_dump};
 use super::flow_limit::FlowLimit;
-use super::ip_pair_rule::IpPairRule;
+use super::ip_pair_rule::{Found, IpPairRule};
 #[cfg(feature = "netlink")]
 use super::netlink;
-use super::openflow::BridgeName;
 use super::ovsdb::Ovsdb;
 use super::unixctl::Unixctl;
 use super::{MacTable, attribute};
-use crate::{FlowSource, FlowSourceError, Poll};
+use crate::{FlowSource, FlowSourceError, InterfaceName, Poll};
 
 /// How many stations the table of a source holds.
 const STATIONS: usize = 1 << 20;
@@ -120,11 +119,26 @@ impl OvsFlowSource {
     /// (a switch that was started again and a bridge that was made again have no rules), and takes it away when the
     /// source is dropped. It is known by its cookie, [`IP_PAIR_COOKIE`](super::IP_PAIR_COOKIE).
     ///
+    /// A rule that is found is taken for one that a killed process has left: it is put right if it is of another version, and
+    /// taken away at the end. So this is for the one program that keeps the rule on this host.
+    ///
     /// Where it cannot be set, a warning is logged once, and polls go on. Runs `ovs-ofctl`.
     #[must_use]
-    pub fn with_ip_pair_rule(mut self, bridge: BridgeName) -> Self {
-        self.rule = Some(IpPairRule::new(&self.unixctl.run_dir(), bridge));
+    pub fn with_ip_pair_rule(mut self, bridge: InterfaceName) -> Self {
+        self.rule = Some(self.rule_on(bridge, Found::Adopted));
         self
+    }
+
+    /// As [`with_ip_pair_rule`](Self::with_ip_pair_rule), beside a program that may keep the rule too: one that is found
+    /// is left as it is, and left there at the end; only one that this source has set is taken away.
+    #[must_use]
+    pub fn with_ip_pair_rule_unless_set(mut self, bridge: InterfaceName) -> Self {
+        self.rule = Some(self.rule_on(bridge, Found::Left));
+        self
+    }
+
+    fn rule_on(&self, bridge: InterfaceName, found: Found) -> IpPairRule {
+        IpPairRule::new(&self.unixctl.run_dir(), bridge, found)
     }
 
     /// Gives the addresses of VMs that are known beforehand ([`MacTable::configure`]).
