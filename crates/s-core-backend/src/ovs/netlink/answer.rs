@@ -11,13 +11,36 @@ const OVERRUN: u16 = 4;
 /// Message types from here on are families'.
 const FAMILIES: u16 = 16;
 
-/// Reads one piece of the answer to request `sequence`: tells `each` what every message holds behind its header, and
-/// returns whether the answer ends here.
+/// How far an answer was read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Progress {
+    /// It ends here.
+    pub(super) ended: bool,
+    /// Not all that it lists was there at one time. It is read to its end all the same: until then the kernel takes no
+    /// other request for a list.
+    pub(super) interrupted: bool,
+}
+
+impl Progress {
+    /// Whether what was listed is of use.
+    pub(super) fn whole(self) -> Result<(), NetlinkError> {
+        match self {
+            Self { ended: false, .. } => Err(NetlinkError::Unfinished),
+            Self {
+                interrupted: true, ..
+            } => Err(NetlinkError::Interrupted),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Reads one piece of the answer to request `sequence`: tells `each` what every message holds behind its header.
 pub(super) fn read_piece(
     piece: &[u8],
     sequence: u32,
     mut each: impl FnMut(&[u8]) -> Result<(), NetlinkError>,
-) -> Result<bool, NetlinkError> {
+) -> Result<Progress, NetlinkError> {
+    let mut progress = Progress::default();
     for message in Messages(piece) {
         let message = message?;
         if message.sequence != sequence {
@@ -26,22 +49,25 @@ pub(super) fn read_piece(
                 wanted: sequence,
             });
         }
-        if message.flags & DUMP_INTERRUPTED != 0 || message.kind == OVERRUN {
-            return Err(NetlinkError::Interrupted);
-        }
+        progress.interrupted |= message.flags & DUMP_INTERRUPTED != 0;
         match message.kind {
             // At the end of a list its own result stands, where there is one.
-            ERROR | DONE => return result(message.payload).map(|()| true),
+            ERROR | DONE => {
+                result(message.payload)?;
+                progress.ended = true;
+            }
             FAMILIES.. => {
                 each(message.payload)?;
-                if message.flags & MULTI == 0 {
-                    return Ok(true);
-                }
+                progress.ended = message.flags & MULTI == 0;
             }
+            OVERRUN => progress.interrupted = true,
             _ => {}
         }
+        if progress.ended {
+            break;
+        }
     }
-    Ok(false)
+    Ok(progress)
 }
 
 /// The number of an error, negative; 0 is none.

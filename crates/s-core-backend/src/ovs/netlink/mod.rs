@@ -122,13 +122,11 @@ pub fn read_dump(
         .next()
         .ok_or(NetlinkError::Unfinished)??;
     let mut dump = Dump::default();
-    let whole = read_piece(messages, first.sequence, |payload| {
+    let progress = read_piece(messages, first.sequence, |payload| {
         dump.take(payload, seed);
         Ok(())
     })?;
-    if !whole {
-        return Err(NetlinkError::Unfinished);
-    }
+    progress.whole()?;
     Ok(dump.into_poll(stations))
 }
 
@@ -200,21 +198,23 @@ fn choose(
         let names: Vec<_> = found.iter().map(|(name, _)| name.as_str()).collect();
         names.join(", ")
     };
+    if found.is_empty() {
+        let problem =
+            "it has no datapath; is ovs-vswitchd running, with a bridge of datapath_type system?";
+        return Err(refused(problem.to_owned()));
+    }
     let Some(wanted) = wanted else {
-        return match found {
-            [(_, number)] => Ok(*number),
-            [] => Err(refused("it has no datapath; is ovs-vswitchd running, with a bridge of datapath_type system?".to_owned())),
-            _ => Err(refused(format!("it has several datapaths, name one: {}", names()))),
+        let [(_, number)] = found else {
+            let problem = format!("it has several datapaths, name one: {}", names());
+            return Err(refused(problem));
         };
+        return Ok(*number);
     };
     let name = wanted.strip_prefix("system@").unwrap_or(wanted);
     let named = found.iter().find(|(there, _)| there == name);
-    named.map(|(_, number)| *number).ok_or_else(|| {
-        refused(format!(
-            "it has no datapath {name}, but these: [{}]",
-            names()
-        ))
-    })
+    named
+        .map(|(_, number)| *number)
+        .ok_or_else(|| refused(format!("it has no datapath {name}, but these: {}", names())))
 }
 
 fn dump_flows(

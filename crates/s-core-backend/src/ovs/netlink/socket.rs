@@ -11,7 +11,7 @@ use rustix::net::{
 };
 
 use super::NetlinkError;
-use super::answer::read_piece;
+use super::answer::{Progress, read_piece};
 use super::wire::Request;
 use crate::FlowSourceError;
 use crate::ovs::socket::Time;
@@ -72,13 +72,15 @@ impl Socket {
         self.sequence += 1;
         let message = request.message(self.sequence);
         send(&self.socket, &message, SendFlags::empty()).map_err(|errno| self.failed(errno))?;
-        loop {
+        let mut answer = Progress::default();
+        while !answer.ended {
             let length = self.receive()?;
-            let piece = &self.buffer[..length];
-            if read_piece(piece, self.sequence, &mut each).map_err(Failure::Answer)? {
-                return Ok(());
-            }
+            let piece = read_piece(&self.buffer[..length], self.sequence, &mut each);
+            let piece = piece.map_err(Failure::Answer)?;
+            answer.ended = piece.ended;
+            answer.interrupted |= piece.interrupted;
         }
+        answer.whole().map_err(Failure::Answer)
     }
 
     /// The length of the next piece, which is in the buffer.
