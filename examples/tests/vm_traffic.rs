@@ -230,6 +230,15 @@ fn bad_input_is_one_line_that_says_what_where_and_what_to_do() {
 }
 
 #[test]
+#[cfg(not(feature = "netlink"))]
+fn netlink_has_to_be_built_in() {
+    let output = run(&["--socket", "x", "--netlink"]);
+    let errors = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{errors}");
+    assert!(errors.contains("--features netlink"), "{errors}");
+}
+
+#[test]
 fn a_dump_cut_short_is_read_and_the_line_named() {
     let dir = tempfile::tempdir().unwrap();
     let text = fs::read(data("vlan.txt")).unwrap();

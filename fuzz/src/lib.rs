@@ -19,7 +19,7 @@ mod xl;
 
 pub use agent::{agent_config, key_file};
 pub use guest::{guest_answer, guest_request};
-pub use ovs::{flow_dump, netflow, ovsdb_reply, unixctl_reply};
+pub use ovs::{flow_dump, netflow, netlink, ovsdb_reply, unixctl_reply};
 pub use proto::{frame, message, thesis_text};
 pub use sim::snapshot;
 pub use token::token;
@@ -29,7 +29,7 @@ pub use xl::{xl_cpu, xl_info, xl_list, xl_list_long, xl_migrate, xl_network_list
 pub type Target = fn(&[u8]);
 
 /// All targets by name. Each has a directory of its name in `corpus/` and a program of its name in `libfuzzer/`.
-pub const TARGETS: [(&str, Target); 20] = [
+pub const TARGETS: [(&str, Target); 21] = [
     ("agent_config", agent_config),
     ("flow_dump", flow_dump),
     ("frame", frame),
@@ -38,6 +38,7 @@ pub const TARGETS: [(&str, Target); 20] = [
     ("key_file", key_file),
     ("message", message),
     ("netflow", netflow),
+    ("netlink", netlink),
     ("ovsdb_reply", ovsdb_reply),
     ("snapshot", snapshot),
     ("thesis_text", thesis_text),

@@ -11,6 +11,7 @@ use std::time::Duration;
 use s_core_backend::ovs::MacTable;
 use s_core_backend::ovs::dump::{flows, read_dump};
 use s_core_backend::ovs::netflow::Datagram;
+use s_core_backend::ovs::netlink;
 use s_core_backend::ovs::ovsdb::Ovsdb;
 use s_core_backend::ovs::unixctl::Unixctl;
 use tempfile::TempDir;
@@ -24,6 +25,8 @@ const REPLY_LIMIT: usize = 1 << 20;
 /// The longest input: more would not fit into a socket's buffer, and a server that hangs up is not the matter here.
 const LONGEST_REPLY: usize = 64 << 10;
 const SEED: u64 = 7;
+/// The shortest message of a flow, in bytes: three headers, and a key that holds nothing.
+const LEAST_FLOW: usize = 28;
 
 /// Reads a flow dump.
 pub fn flow_dump(data: &[u8]) {
@@ -61,6 +64,19 @@ pub fn netflow(data: &[u8]) {
     assert_eq!(data.len(), 24 + records * 48, "nothing is left out");
     let numbers = datagram.next().wrapping_sub(datagram.first());
     assert_eq!(numbers as usize, records);
+}
+
+/// Reads the messages with which the kernel lists its flows.
+pub fn netlink(data: &[u8]) {
+    let mut stations = MacTable::new(100, SEED);
+    let Ok(poll) = bounded(data.len(), || netlink::read_dump(data, SEED, &mut stations)) else {
+        return;
+    };
+    let flows = poll.counters.len() + poll.without_ends.len();
+    assert!(flows * LEAST_FLOW <= data.len(), "no flow comes of nothing");
+    assert!(poll.counters.iter().all(|flow| flow.src != flow.dst));
+    let again = netlink::read_dump(data, SEED, &mut MacTable::new(100, SEED));
+    assert_eq!(again.ok(), Some(poll), "a flow keeps its id");
 }
 
 /// Reads an answer of a daemon's control socket.

@@ -93,6 +93,6 @@ macro_rules! replays {
 }
 
 replays! {
-    agent_config flow_dump frame guest_answer guest_request key_file message netflow ovsdb_reply snapshot thesis_text token
-    unixctl_reply xl_cpu xl_info xl_list xl_list_long xl_migrate xl_network_list xm_list_long
+    agent_config flow_dump frame guest_answer guest_request key_file message netflow netlink ovsdb_reply snapshot thesis_text
+    token unixctl_reply xl_cpu xl_info xl_list xl_list_long xl_migrate xl_network_list xm_list_long
 }

@@ -82,6 +82,8 @@ fn the_flow_source_is_the_one_that_was_chosen() {
     check("bridge = \"br0\"\nip_pair_rule = true", "OvsFlowSource");
     let netflow = "source = \"netflow\"\novsdb = \"db.sock\"\nbridge = \"br0\"";
     check(netflow, "NetFlowSource");
+    #[cfg(feature = "netlink")]
+    check("source = \"netlink\"", "OvsFlowSource { unixctl: Unixctl");
 }
 
 #[test]
@@ -103,7 +105,7 @@ fn what_is_wrong_is_said_where_it_is() {
     );
     check(
         &[("#flows", "ip_pair_rule = true\nbridge = \"../br0\"")],
-        &["agent.toml:12:10:", "no name of a bridge"],
+        &["agent.toml:12:10:", "not the name of a network interface"],
     );
     let netflow = "source = \"netflow\"\novsdb = \"db.sock\"\n";
     check(&[("#flows", netflow)], &["flows.bridge: is missing"]);
@@ -111,11 +113,16 @@ fn what_is_wrong_is_said_where_it_is() {
         &[("#flows", "source = \"netflow\"\nbridge = \"br0\"")],
         &["flows.ovsdb: is missing"],
     );
+    #[cfg(not(feature = "netlink"))]
+    check(
+        &[("#flows", "source = \"netlink\"")],
+        &["flows.source", "--features netlink", "\"datapath\""],
+    );
     let both = format!("{netflow}bridge = \"br0\"\nip_pair_rule = true");
     check(&[("#flows", &both)], &["flows.ip_pair_rule", "leave one"]);
     check(
         &[("#flows", "source = \"sflow\"")],
-        &["agent.toml:11:10:", "`datapath` or `netflow`"],
+        &["agent.toml:11:10:", "`datapath`"],
     );
     check(
         &[("#flows", "\nspeed = 1")],
@@ -325,8 +332,19 @@ fn what_is_wrong_with_an_interception_is_said() {
         "kind = \"nft\"",
         &["agent.toml:16:8:", "`openflow`", "`external`"],
     );
-    check("", "", &["missing field `kind`"]);
     check("", "kind = \"bridge\"", &["interception.bridge", "xenbr0"]);
+    check(
+        "",
+        "kind = \"openflow\"",
+        &["interception.bridge", "xenbr0"],
+    );
+    let flows = "[interception]\nkind = \"bridge\"";
+    let error = load(&with(&[
+        ("#flows", "bridge = \"br0\""),
+        ("#hypervisor", flows),
+    ]));
+    let error = error.expect_err("a bridge of Open vSwitch is no Linux bridge");
+    assert!(error.contains("interception.bridge"), "{error}");
     check(
         "",
         "kind = \"bridge\"\nbridge = \"a b\"",
@@ -362,11 +380,47 @@ fn an_interception_is_for_those_who_want_it() {
     let vms = "addressing = \"vms\"";
     let openflow = "[interception]\nkind = \"openflow\"\nbridge = \"br0\"";
     check("", "", None);
+    check("", "[interception]\ndrop_from_vms = true", None);
+    // Where a bridge is named, VMs are kept from the agents' port unless somebody says otherwise.
+    check("", "[interception]\nbridge = \"br0\"", Some(false));
+    check(vms, "[interception]\nbridge = \"br0\"", Some(true));
+    check(
+        "",
+        "[interception]\nkind = \"none\"\nbridge = \"br0\"",
+        None,
+    );
     check(vms, "[interception]\nkind = \"external\"", None);
     check(vms, openflow, Some(true));
     check("", openflow, Some(false));
     check("", &format!("{openflow}\nrequests = true"), Some(true));
     check(vms, &openflow.replace("openflow", "bridge"), Some(false));
+}
+
+#[test]
+fn vms_are_kept_from_the_agents_port_where_flows_names_a_bridge() {
+    let check = |flows: &str, section: &str, wanted: Option<&str>| {
+        let lines = [("#flows", flows), ("#hypervisor", section)];
+        let (file, _) = load(&with(&lines)).unwrap();
+        let interception = file.interception().unwrap();
+        let shown = interception.map(|of| format!("{of:?}"));
+        match (&shown, wanted) {
+            (Some(shown), Some(wanted)) => {
+                assert!(shown.starts_with("OpenFlowTproxy"), "{shown}");
+                assert!(shown.contains("drop_from_vms: true"), "{shown}");
+                assert!(shown.contains(wanted), "{shown}");
+            }
+            (None, None) => {}
+            _ => panic!("{flows} {section}: {shown:?}"),
+        }
+    };
+    let bridge = "bridge = \"xenbr7\"";
+    check(bridge, "", Some("/run/openvswitch/xenbr7.mgmt"));
+    let socket = format!("{bridge}\nsocket = \"/run/two/ovs-vswitchd.7.ctl\"");
+    check(&socket, "", Some("unix:/run/two/xenbr7.mgmt"));
+    let other = "[interception]\nbridge = \"br1\"\nrun_dir = \"/run/three\"";
+    check(&socket, other, Some("unix:/run/three/br1.mgmt"));
+    check(bridge, "[interception]\nkind = \"none\"", None);
+    check(bridge, "[interception]\nkind = \"external\"", None);
 }
 
 #[test]

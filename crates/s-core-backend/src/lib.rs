@@ -55,7 +55,8 @@
 //! - [`Gate`]: decides at the target of a migration whether a domain may arrive, where the hypervisor can ask.
 //! - [`FlowSource`]: a [`Poll`] of cumulative [counters](FlowCounter), and what could not be
 //!   [attributed](Unattributed); [`Poll::count`] tells what is new in it. [`ovs::OvsFlowSource`],
-//!   [`ovs::netflow::NetFlowSource`] and [`emulated::EmulatedFlowSource`] implement it.
+//!   [`ovs::netflow::NetFlowSource`] and [`emulated::EmulatedFlowSource`] implement it. With the feature `netlink`,
+//!   [`ovs::OvsFlowSource`] can ask the kernel for the flows of its datapath.
 //! - [`emulated::DataCentre`]: servers, VMs and traffic in memory, with faults to inject and a clock to set.
 //! - [`interception::Interception`]: what brings packets for a VM's address to the agent, and keeps VMs away from the agents'
 //!   port; at a bridge of Open vSwitch or of Linux.
@@ -77,12 +78,15 @@ pub mod xl;
 
 mod command;
 mod hypervisor;
+mod interface;
 mod source;
 
+pub use command::ProgramError;
 pub use hypervisor::{
     Domain, FreeCapacity, Gate, Hypervisor, HypervisorError, InvalidUuid, Leftover, LeftoverKind,
     MigrationOutcome, Uuid,
 };
+pub use interface::{InterfaceName, InvalidInterfaceName};
 pub use source::{
     End, FlowCounter, FlowSource, FlowSourceError, NoEnds, Poll, Skipped, Transport, Unattributed,
     UnattributedCounter,

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use s_core_flow::{CounterDeltas, Delta, MacAddr};
 
+use crate::ProgramError;
+
 /// One end of a flow, as precisely as the switch tells it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum End {
@@ -144,6 +146,17 @@ pub struct Poll {
 }
 
 impl Poll {
+    /// Takes in a flow, with its two ends or without.
+    pub(crate) fn add(&mut self, flow: Result<FlowCounter, UnattributedCounter>) {
+        match flow {
+            Ok(counter) => self.counters.push(counter),
+            Err(counter) => {
+                self.unattributed.add(counter.reason, counter.bytes);
+                self.without_ends.push(counter);
+            }
+        }
+    }
+
     /// Tells `each` what every flow with two ends has counted since the last poll, and returns the same of
     /// those without, by reason.
     ///
@@ -227,6 +240,33 @@ pub enum FlowSourceError {
         /// What is wrong, and where.
         message: String,
     },
+}
+
+impl From<ProgramError> for FlowSourceError {
+    fn from(error: ProgramError) -> Self {
+        match error {
+            ProgramError::Unreachable { program, source } => Self::Unreachable {
+                what: program.to_owned(),
+                source,
+            },
+            ProgramError::DeadlineExceeded { program, after } => Self::DeadlineExceeded {
+                what: program.to_owned(),
+                after,
+            },
+            ProgramError::Failed {
+                command,
+                status,
+                message,
+            } => Self::Refused {
+                what: command,
+                message: format!("{status}: {message}"),
+            },
+            ProgramError::Malformed { command, message } => Self::Malformed {
+                what: command,
+                message,
+            },
+        }
+    }
 }
 
 /// What tells the byte counters of the flows between VMs; Open vSwitch is one (thesis 4.2.2).

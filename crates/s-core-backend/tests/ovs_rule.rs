@@ -78,6 +78,33 @@ fn it_is_set_kept_and_taken_away_among_foreign_rules() {
 }
 
 #[test]
+fn a_rule_that_somebody_else_keeps_stays() {
+    let Some(lab) = Lab::new("an IP-pair rule of somebody else's", 2) else {
+        return;
+    };
+    let guest = || {
+        let bridge = "br0".parse().unwrap();
+        OvsFlowSource::new(lab.run_dir(), 7).with_ip_pair_rule_unless_set(bridge)
+    };
+    let before = lab.rules();
+    let mut keeper = source(&lab);
+    poll(&mut keeper, 1);
+    let mut beside = guest();
+    poll(&mut beside, POLLS);
+    drop(beside);
+    assert_eq!(own(&lab), 1, "it was found, and stays");
+    // Its keeper ends while the other goes on, which sets one of its own and takes that away.
+    let mut beside = guest();
+    poll(&mut beside, 1);
+    drop(keeper);
+    assert_eq!(own(&lab), 0);
+    poll(&mut beside, POLLS);
+    assert_eq!(own(&lab), 1);
+    drop(beside);
+    assert_eq!(lab.rules(), before);
+}
+
+#[test]
 fn a_switch_or_bridge_made_anew_has_it_again() {
     let Some(lab) = Lab::new("the IP-pair rule after restarts", 2) else {
         return;

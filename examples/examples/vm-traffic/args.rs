@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Parser;
-use s_core_backend::ovs::BridgeName;
+use s_core_backend::InterfaceName;
 use s_core_examples::Failure;
 
 const AFTER_HELP: &str = "\
@@ -23,7 +23,8 @@ Examples:
 
 An end of a pair is an IP address, or a MAC address where the switch keeps no more. With the NORMAL
 action alone it keeps only MAC addresses; --ip-pair-rule sets a rule that makes it keep pairs of IPv4
-addresses, and takes it away at the end. To set it for good:
+addresses, and takes it away at the end; one that an agent keeps there already is left to it. To set it
+for good:
   ovs-ofctl add-flow BRIDGE 'priority=10,ip,actions=move:NXM_OF_IP_SRC[]->NXM_NX_REG0[],move:NXM_OF_IP_DST[]->NXM_NX_REG1[],NORMAL'
 
 --json writes one object per report on a line of its own:
@@ -68,14 +69,18 @@ pub(crate) struct Args {
     #[arg(long, value_name = "PATH", conflicts_with = "dump")]
     ovsdb: Option<PathBuf>,
 
+    /// Reads the kernel's datapath from the kernel, not through ovs-vswitchd; for programs built with --features netlink
+    #[arg(long, conflicts_with_all = ["dump", "netflow"])]
+    netlink: bool,
+
     /// Sets the IP-pair rule on this bridge meanwhile: pairs of IPv4 addresses in place of MAC addresses
     #[arg(long, value_name = "BRIDGE", conflicts_with = "dump")]
-    ip_pair_rule: Option<BridgeName>,
+    ip_pair_rule: Option<InterfaceName>,
 
     /// Has this bridge export NetFlow meanwhile and reads that: exact, IPv4 only; needs --ovsdb. Not beside an agent that
     /// reads it too: each would have it exported to itself
     #[arg(long, value_name = "BRIDGE", requires = "ovsdb", conflicts_with_all = ["dump", "datapath", "ip_pair_rule"])]
-    netflow: Option<BridgeName>,
+    netflow: Option<InterfaceName>,
 
     /// Writes one JSON object per report
     #[arg(long, conflicts_with = "csv")]
@@ -116,8 +121,9 @@ pub(crate) struct Live {
     pub(crate) count: Option<u64>,
     pub(crate) datapath: Option<String>,
     pub(crate) ovsdb: Option<PathBuf>,
-    pub(crate) ip_pair_rule: Option<BridgeName>,
-    pub(crate) netflow: Option<BridgeName>,
+    pub(crate) netlink: bool,
+    pub(crate) ip_pair_rule: Option<InterfaceName>,
+    pub(crate) netflow: Option<InterfaceName>,
 }
 
 impl Args {
@@ -144,6 +150,7 @@ impl Args {
                 },
                 datapath: self.datapath,
                 ovsdb: self.ovsdb,
+                netlink: self.netlink,
                 ip_pair_rule: self.ip_pair_rule,
                 netflow: self.netflow,
             };

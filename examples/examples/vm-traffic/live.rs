@@ -56,22 +56,25 @@ enum Switch {
 }
 
 impl Switch {
-    fn new(source: &Live, seed: u64) -> Self {
+    fn new(source: &Live, seed: u64) -> Result<Self, Failure> {
         if let (Some(bridge), Some(ovsdb)) = (&source.netflow, &source.ovsdb) {
             let netflow = NetFlowSource::new(&source.socket, ovsdb, bridge.clone(), seed);
-            return Self::NetFlow(Box::new(netflow), MacTable::new(0, seed));
+            return Ok(Self::NetFlow(Box::new(netflow), MacTable::new(0, seed)));
         }
         let mut switch = OvsFlowSource::new(&source.socket, seed);
         if let Some(name) = &source.datapath {
             switch = switch.with_datapath(name);
         }
+        if source.netlink {
+            switch = by_netlink(switch)?;
+        }
         if let Some(path) = &source.ovsdb {
             switch = switch.with_ovsdb(path);
         }
         if let Some(bridge) = &source.ip_pair_rule {
-            switch = switch.with_ip_pair_rule(bridge.clone());
+            switch = switch.with_ip_pair_rule_unless_set(bridge.clone());
         }
-        Self::Datapath(Box::new(switch))
+        Ok(Self::Datapath(Box::new(switch)))
     }
 
     fn poll(&mut self) -> Result<Poll, FlowSourceError> {
@@ -108,6 +111,18 @@ impl Switch {
     }
 }
 
+#[cfg(feature = "netlink")]
+fn by_netlink(switch: OvsFlowSource) -> Result<OvsFlowSource, Failure> {
+    Ok(switch.with_netlink())
+}
+
+#[cfg(not(feature = "netlink"))]
+fn by_netlink(_: OvsFlowSource) -> Result<OvsFlowSource, Failure> {
+    Err(Failure::usage(
+        "--netlink: this program was built without it; leave it out, or build with --features netlink",
+    ))
+}
+
 struct Watch {
     switch: Switch,
     /// Hears of the signal that ends the program.
@@ -133,7 +148,7 @@ impl Watch {
         };
         let now = Instant::now();
         let mut watch = Self {
-            switch: Switch::new(source, seed),
+            switch: Switch::new(source, seed)?,
             ends,
             interfaces,
             counters: CounterDeltas::new(COUNTERS, seed),

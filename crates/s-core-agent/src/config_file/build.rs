@@ -248,6 +248,10 @@ impl ConfigFile {
     fn check_flow_source(&self) -> Result<(), ConfigFileError> {
         let flows = &self.flows;
         let netflow = flows.source == FlowSourceKind::Netflow;
+        if flows.source == FlowSourceKind::Netlink && cfg!(not(feature = "netlink")) {
+            let why = "is \"netlink\", which this program was built without; write \"datapath\", or build it with --features netlink";
+            return Err(self.problem("flows.source", why));
+        }
         let missing = if netflow && flows.ovsdb.is_none() {
             (
                 "flows.ovsdb",
@@ -280,6 +284,10 @@ impl ConfigFile {
         let mut switch = OvsFlowSource::new(socket, random_seed()).with_addresses(addresses);
         if let Some(name) = &flows.datapath {
             switch = switch.with_datapath(name);
+        }
+        #[cfg(feature = "netlink")]
+        if flows.source == FlowSourceKind::Netlink {
+            switch = switch.with_netlink();
         }
         if let Some(path) = ovsdb {
             switch = switch.with_ovsdb(path);

@@ -9,7 +9,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use s_core_backend::ovs::BridgeName;
+use s_core_backend::InterfaceName;
 use s_core_flow::MacAddr;
 use s_core_model::{LinkWeights, MigrationCost, ServerId, VmId};
 use s_core_proto::{PairShare, TargetChoice};
@@ -201,12 +201,13 @@ pub struct FlowsSection {
     /// The socket of `ovsdb-server`, e.g. `/run/openvswitch/db.sock`: with it VMs are told from routers by
     /// `external_ids:attached-mac`. Needed by `netflow`, and where the IP-pair rule is not set up.
     pub ovsdb: Option<PathBuf>,
-    /// `datapath` or `netflow`: see [`FlowSourceKind`]. Default `datapath`.
+    /// `datapath`, `netlink` or `netflow`: see [`FlowSourceKind`]. Default `datapath`.
     #[serde(default)]
     pub source: FlowSourceKind,
-    /// The bridge that the VMs are at, e.g. `xenbr0`: for `netflow` and `ip_pair_rule`.
-    #[serde(default, deserialize_with = "values::bridge")]
-    pub bridge: Option<BridgeName>,
+    /// The bridge that the VMs are at, e.g. `xenbr0`: for `netflow`, `ip_pair_rule`, and
+    /// [`interception`](ConfigFile::interception), which keeps VMs from the agents' port where it is named.
+    #[serde(default, deserialize_with = "values::interface")]
+    pub bridge: Option<InterfaceName>,
     /// Whether the agent sets the IP-pair rule on the bridge, keeps it there, and takes it away when it ends.
     /// Default `false`.
     #[serde(default)]
@@ -255,6 +256,9 @@ pub enum FlowSourceKind {
     /// they lack one packet per pair and pause of 10 s.
     #[default]
     Datapath,
+    /// The same counters of the kernel's datapath, asked from the kernel and not through `ovs-vswitchd`
+    /// (`OvsFlowSource::with_netlink`); in programs that are built with the feature `netlink`.
+    Netlink,
     /// What it exports as NetFlow ([`NetFlowSource`](s_core_backend::ovs::netflow::NetFlowSource)): exact, and more work
     /// for the switch where VMs make many short connections.
     Netflow,

@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 use std::str::FromStr;
 use std::time::Duration;
 
-use s_core_backend::ovs::BridgeName;
+use s_core_backend::InterfaceName;
 use s_core_model::{LinkWeights, MigrationCost};
 use s_core_proto::PairShare;
 use serde::de::value::MapAccessDeserializer;
@@ -39,9 +39,9 @@ where
     deserializer.deserialize_str(Text(PhantomData))
 }
 
-pub(super) fn bridge<'de, D: Deserializer<'de>>(
+pub(super) fn interface<'de, D: Deserializer<'de>>(
     deserializer: D,
-) -> Result<Option<BridgeName>, D::Error> {
+) -> Result<Option<InterfaceName>, D::Error> {
     parsed(deserializer).map(Some)
 }
 

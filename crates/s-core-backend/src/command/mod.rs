@@ -1,6 +1,7 @@
 //! Runs a program for a bounded time and keeps a bounded part of what it writes.
 
 mod capture;
+mod program;
 
 use std::ffi::OsString;
 use std::io::{self, Read, Write as _};
@@ -15,6 +16,9 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, Signal, kill_process_group};
 
 use capture::Capture;
+
+pub use program::ProgramError;
+pub(crate) use program::{Budget, Said};
 
 /// The longest output of a program that is read, in bytes: room for some 10,000 domains of `xl list -l`.
 pub const MAX_OUTPUT: usize = 16 << 20;

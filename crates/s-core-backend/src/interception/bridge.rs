@@ -13,8 +13,9 @@ use super::delivery::{self, Delivery, Way, addresses};
 use super::error::InterceptionError;
 use super::ledger::{Ledger, Verdict};
 use super::nft::{self, Change, Table};
-use super::program::Budget;
 use super::{Interception, InterceptionState};
+use crate::command::Budget;
+use crate::{InterfaceName, ProgramError};
 
 /// The family of the nftables table that sees what the bridge passes on.
 const FAMILY: &str = "bridge";
@@ -52,7 +53,7 @@ impl BridgeNft {
         }
     }
 
-    fn bridge(&self, budget: &Budget) -> Result<Bridge, InterceptionError> {
+    fn bridge(&self, budget: &Budget) -> Result<Bridge, ProgramError> {
         let name = self.config.bridge.as_str();
         let show = |which: &[&str]| {
             let args = [&["-j", "link", "show"], which].concat();
@@ -68,7 +69,7 @@ impl BridgeNft {
         let mac = mac.ok_or_else(|| listed.malformed(format!("{name} has no MAC address")))?;
         let (_, links) = show(&["master", name])?;
         // One whose name could be taken for something else is no port of ours.
-        let named = |link: &Link| link.ifname.parse::<super::InterfaceName>().is_ok();
+        let named = |link: &Link| link.ifname.parse::<InterfaceName>().is_ok();
         let ports = links.into_iter().filter(named).map(|link| link.ifname);
         Ok(Bridge {
             mac,
@@ -155,6 +156,6 @@ impl Interception for BridgeNft {
         let budget = Budget::new(deadline);
         let bridge = nft::remove(FAMILY, &budget);
         delivery::remove(&budget)?;
-        bridge
+        Ok(bridge?)
     }
 }

@@ -9,7 +9,8 @@ use super::config::InterceptionConfig;
 use super::error::InterceptionError;
 use super::ledger::Verdict;
 use super::nft::{self, Change, Table};
-use super::program::{Budget, said};
+use crate::ProgramError;
+use crate::command::Budget;
 
 /// The mark of the packets, and the number of the routing table that they are routed by.
 pub const NUMBER: u32 = 23_566;
@@ -124,7 +125,7 @@ impl Delivery {
     }
 
     /// Sets up the routing, or takes it away; the script of `nft` is for the caller to apply.
-    pub(super) fn apply_routing(&self, budget: &Budget) -> Result<(), InterceptionError> {
+    pub(super) fn apply_routing(&self, budget: &Budget) -> Result<(), ProgramError> {
         if self.routed {
             self.routing.add(budget)
         } else {
@@ -134,7 +135,7 @@ impl Delivery {
 }
 
 /// Removes all that a [`Delivery`] may have set.
-pub(super) fn remove(budget: &Budget) -> Result<(), InterceptionError> {
+pub(super) fn remove(budget: &Budget) -> Result<(), ProgramError> {
     let table = nft::remove(FAMILY, budget);
     Routing::read(budget)?.remove(budget)?;
     table
@@ -176,7 +177,7 @@ struct ListedRoute {
 }
 
 impl Routing {
-    fn read(budget: &Budget) -> Result<Self, InterceptionError> {
+    fn read(budget: &Budget) -> Result<Self, ProgramError> {
         let none = String::new;
         let (number, protocol) = (NUMBER.to_string(), ROUTE_PROTOCOL.to_string());
         let listed = budget.run("ip", &["-4", "-N", "-j", "rule", "show"], none())?;
@@ -194,7 +195,7 @@ impl Routing {
         let args = ["-4", "-N", "-j", "route", "show", "table", &number];
         let listed = match budget.run("ip", &args, none()) {
             Ok(listed) => listed,
-            Err(error) if said(&error, NO_TABLE) => return Ok(routing),
+            Err(error) if error.said(NO_TABLE) => return Ok(routing),
             Err(error) => return Err(error),
         };
         let routes: Vec<ListedRoute> =
@@ -224,7 +225,7 @@ impl Routing {
         })
     }
 
-    fn add(&self, budget: &Budget) -> Result<(), InterceptionError> {
+    fn add(&self, budget: &Budget) -> Result<(), ProgramError> {
         if !self.route {
             change("route", "add", budget)?;
         }
@@ -234,7 +235,7 @@ impl Routing {
         Ok(())
     }
 
-    fn remove(&self, budget: &Budget) -> Result<(), InterceptionError> {
+    fn remove(&self, budget: &Budget) -> Result<(), ProgramError> {
         for _ in 0..self.rules {
             change("rule", "del", budget)?;
         }
@@ -246,11 +247,7 @@ impl Routing {
 }
 
 /// Adds or deletes the rule or the route.
-fn change(
-    what: &'static str,
-    verb: &'static str,
-    budget: &Budget,
-) -> Result<(), InterceptionError> {
+fn change(what: &'static str, verb: &'static str, budget: &Budget) -> Result<(), ProgramError> {
     let [number, preference, protocol] =
         [NUMBER, PREFERENCE, ROUTE_PROTOCOL.into()].map(|number| number.to_string());
     let rest: &[&str] = match what {

@@ -52,7 +52,6 @@ mod error;
 mod ledger;
 mod nft;
 mod openflow;
-mod program;
 mod rules;
 
 use std::collections::BTreeSet;
@@ -62,7 +61,7 @@ use std::time::Duration;
 use s_core_model::VmId;
 
 pub use bridge::BridgeNft;
-pub use config::{InterceptionConfig, InterfaceName, InvalidInterfaceName};
+pub use config::InterceptionConfig;
 pub use delivery::{NUMBER, PREFERENCE, ROUTE_PROTOCOL};
 pub use error::InterceptionError;
 pub use openflow::OpenFlowTproxy;

@@ -5,10 +5,10 @@ use std::fmt::Write as _;
 
 use serde::Deserialize;
 
-use super::error::InterceptionError;
 use super::ledger::{Count, Verdict};
-use super::program::{Budget, Said, said};
 use super::rules::fingerprint;
+use crate::ProgramError;
+use crate::command::{Budget, Said};
 
 /// The name of the tables, in each family.
 const TABLE: &str = "s_core";
@@ -64,7 +64,7 @@ impl Table {
     }
 
     /// What is to be done so that the table is this one.
-    pub(super) fn compare(&self, budget: &Budget) -> Result<Change, InterceptionError> {
+    pub(super) fn compare(&self, budget: &Budget) -> Result<Change, ProgramError> {
         Ok(self.change(read(self.family, budget)?.as_ref()))
     }
 
@@ -161,7 +161,7 @@ pub(super) fn removal(family: &str) -> String {
 }
 
 /// Carries out a script, whole or not at all.
-pub(super) fn apply(script: String, budget: &Budget) -> Result<(), InterceptionError> {
+pub(super) fn apply(script: String, budget: &Budget) -> Result<(), ProgramError> {
     if script.is_empty() {
         return Ok(());
     }
@@ -169,7 +169,7 @@ pub(super) fn apply(script: String, budget: &Budget) -> Result<(), InterceptionE
 }
 
 /// Removes the table of a family; where there is no `nft`, there is no table.
-pub(super) fn remove(family: &'static str, budget: &Budget) -> Result<(), InterceptionError> {
+pub(super) fn remove(family: &'static str, budget: &Budget) -> Result<(), ProgramError> {
     match exists(family, budget) {
         Ok(true) => apply(removal(family), budget),
         Ok(false) => Ok(()),
@@ -178,10 +178,10 @@ pub(super) fn remove(family: &'static str, budget: &Budget) -> Result<(), Interc
 }
 
 /// Whether there is a table of this family.
-pub(super) fn exists(family: &'static str, budget: &Budget) -> Result<bool, InterceptionError> {
+pub(super) fn exists(family: &'static str, budget: &Budget) -> Result<bool, ProgramError> {
     match read(family, budget) {
         Ok(found) => Ok(found.is_some()),
-        Err(InterceptionError::Unreachable { source, .. })
+        Err(ProgramError::Unreachable { source, .. })
             if source.kind() == std::io::ErrorKind::NotFound =>
         {
             Ok(false)
@@ -190,7 +190,7 @@ pub(super) fn exists(family: &'static str, budget: &Budget) -> Result<bool, Inte
     }
 }
 
-fn read(family: &'static str, budget: &Budget) -> Result<Option<Found>, InterceptionError> {
+fn read(family: &'static str, budget: &Budget) -> Result<Option<Found>, ProgramError> {
     let listed = budget.run(
         "nft",
         &["-j", "list", "table", family, TABLE],
@@ -198,7 +198,7 @@ fn read(family: &'static str, budget: &Budget) -> Result<Option<Found>, Intercep
     );
     match listed {
         Ok(listed) => parse(&listed).map(Some),
-        Err(error) if said(&error, "No such file or directory") => Ok(None),
+        Err(error) if error.said("No such file or directory") => Ok(None),
         Err(error) => Err(error),
     }
 }
@@ -239,7 +239,7 @@ struct Counter {
     packets: u64,
 }
 
-fn parse(said: &Said) -> Result<Found, InterceptionError> {
+fn parse(said: &Said) -> Result<Found, ProgramError> {
     let listing: Listing = serde_json::from_str(&said.stdout).map_err(|e| said.malformed(e))?;
     let mut found = Found::default();
     for entry in listing.nftables {

@@ -12,12 +12,14 @@ use super::config::InterceptionConfig;
 use super::delivery::{self, Delivery, Way};
 use super::error::InterceptionError;
 use super::ledger::Ledger;
-use super::program::{Budget, Said};
 use super::rules::{
     COOKIE_BITS, COOKIE_OWNER, DROP_PRIORITY, INTERCEPT_PRIORITY, Ports, Rules, count, is_ours,
     wanted,
 };
 use super::{Interception, InterceptionState, nft};
+use crate::ProgramError;
+use crate::command::{Budget, Said};
+use crate::ovs::OpenFlow;
 
 /// OpenFlow rules at a bridge of Open vSwitch, and TPROXY in the control domain.
 ///
@@ -27,8 +29,7 @@ use super::{Interception, InterceptionState, nft};
 #[derive(Debug)]
 pub struct OpenFlowTproxy {
     config: InterceptionConfig,
-    /// The socket by which the bridge is managed, as `ovs-ofctl` takes it.
-    target: String,
+    rules: OpenFlow,
     ledger: Mutex<Ledger>,
 }
 
@@ -52,23 +53,22 @@ impl OpenFlowTproxy {
     /// An interception at a bridge of the Open vSwitch that runs from `run_dir`, usually `/run/openvswitch`. Nothing is
     /// changed yet.
     pub fn new(config: InterceptionConfig, run_dir: &Path) -> Self {
-        let socket = run_dir.join(format!("{}.mgmt", config.bridge));
         Self {
+            rules: OpenFlow::new(run_dir, &config.bridge),
             config,
-            target: format!("unix:{}", socket.display()),
             ledger: Mutex::default(),
         }
     }
 
     fn ofctl(
         &self,
-        options: &[&str],
-        last: &[&str],
+        command: &[&str],
+        arguments: &[&str],
         input: String,
         budget: &Budget,
-    ) -> Result<Said, InterceptionError> {
-        let args = [&["-O", "OpenFlow14"], options, &[&self.target], last].concat();
-        budget.run("ovs-ofctl", &args, input)
+    ) -> Result<Said, ProgramError> {
+        let command = [&["-O", "OpenFlow14"], command].concat();
+        self.rules.run(&command, arguments, input, budget)
     }
 
     fn switch(&self, vms: &BTreeSet<VmId>, budget: &Budget) -> Result<Switch, InterceptionError> {
@@ -86,7 +86,7 @@ impl OpenFlowTproxy {
         Ok(Switch { wanted, found })
     }
 
-    fn found(&self, budget: &Budget) -> Result<Found, InterceptionError> {
+    fn found(&self, budget: &Budget) -> Result<Found, ProgramError> {
         let options = ["--no-names", "dump-flows"];
         let listed = self.ofctl(&options, &["table=0"], String::new(), budget)?;
         let found = parse_flows(&listed.stdout);
@@ -148,7 +148,8 @@ impl Interception for OpenFlowTproxy {
         let ours = format!("cookie={COOKIE_OWNER:#x}/{:#x}", u64::MAX << COOKIE_BITS);
         let switch = self.ofctl(&["del-flows"], &[&ours], String::new(), &budget);
         delivery::remove(&budget)?;
-        switch.map(drop)
+        switch?;
+        Ok(())
     }
 }
 

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::BridgeName;
 use super::ovsdb::{Interface, Ovsdb};
+use crate::InterfaceName;
 use crate::{Domain, FlowSourceError};
 
 /// Looks in the switch's database whether VMs have ports.
@@ -15,7 +15,7 @@ use crate::{Domain, FlowSourceError};
 #[derive(Clone, Debug)]
 pub struct Attachments {
     ovsdb: Ovsdb,
-    bridge: Option<BridgeName>,
+    bridge: Option<InterfaceName>,
 }
 
 impl Attachments {
@@ -29,7 +29,7 @@ impl Attachments {
 
     /// At this bridge alone.
     #[must_use]
-    pub fn at_bridge(mut self, bridge: BridgeName) -> Self {
+    pub fn at_bridge(mut self, bridge: InterfaceName) -> Self {
         self.bridge = Some(bridge);
         self
     }
@@ -51,7 +51,7 @@ impl Attachments {
 
 fn missing(
     interfaces: &[Interface],
-    bridge: Option<&BridgeName>,
+    bridge: Option<&InterfaceName>,
     domains: &[Domain],
 ) -> Vec<usize> {
     let at_bridge = |interface: &&Interface| match (&interface.bridge, bridge) {
@@ -112,7 +112,7 @@ mod tests {
 
     #[test]
     fn a_port_counts_that_works_at_the_bridge_for_this_vm() {
-        let bridge: BridgeName = "xenbr0".parse().expect("a name");
+        let bridge: InterfaceName = "xenbr0".parse().expect("a name");
         let check = |ports: &[Interface], macs: &[u8], wanted: bool| {
             let found = missing(ports, Some(&bridge), &[domain(1, macs)]);
             assert_eq!(found.is_empty(), wanted, "{ports:?} {macs:?}");

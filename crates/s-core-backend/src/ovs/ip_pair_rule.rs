@@ -3,8 +3,9 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::openflow::{BridgeName, OpenFlow};
-use crate::FlowSourceError;
+use super::openflow::OpenFlow;
+use crate::command::{Budget, Said};
+use crate::{FlowSourceError, InterfaceName, ProgramError};
 
 /// The rule's mark, by which it is known again: "IPPAIR" and a number.
 pub const IP_PAIR_COOKIE: u64 = 0x4950_5041_4952_0001;
@@ -24,21 +25,32 @@ const REMOVAL: Duration = Duration::from_millis(800);
 /// was not done before; of other rules none is touched.
 #[derive(Debug)]
 pub(super) struct IpPairRule {
-    bridge: BridgeName,
+    bridge: InterfaceName,
     openflow: OpenFlow,
+    found: Found,
     polls: u32,
-    /// Whether it was added by this process and may be there.
-    added: bool,
+    /// Whether it is this object's to take away: it was set by it, or found and adopted.
+    ours: bool,
     failing: bool,
 }
 
+/// What becomes of a rule with the mark that stood there already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Found {
+    /// It is put right and taken away at the end: it was left by a process that was killed.
+    Adopted,
+    /// It stays as it is, at the end too: somebody else keeps it.
+    Left,
+}
+
 impl IpPairRule {
-    pub(super) fn new(run_dir: &Path, bridge: BridgeName) -> Self {
+    pub(super) fn new(run_dir: &Path, bridge: InterfaceName, found: Found) -> Self {
         Self {
             openflow: OpenFlow::new(run_dir, &bridge),
             bridge,
+            found,
             polls: 0,
-            added: false,
+            ours: false,
             failing: false,
         }
     }
@@ -55,7 +67,7 @@ impl IpPairRule {
         if !due {
             return;
         }
-        match self.ensure(deadline) {
+        match self.ensure(&Budget::new(deadline)) {
             Ok(()) => self.failing = false,
             Err(error) if !self.failing => {
                 self.failing = true;
@@ -65,19 +77,22 @@ impl IpPairRule {
         }
     }
 
-    fn ensure(&mut self, deadline: Duration) -> Result<(), FlowSourceError> {
-        let own = self.openflow.rules(&filter(), deadline)?;
-        if let [rule] = own.as_slice()
-            && rule.ends_with(&shown())
-        {
-            self.added = true;
+    fn ensure(&mut self, budget: &Budget) -> Result<(), FlowSourceError> {
+        let there = self.rules(&filter(), budget)?;
+        if !there.is_empty() && self.found == Found::Left {
             return Ok(());
         }
-        if !own.is_empty() {
-            // Of another version.
-            self.openflow.delete(&filter(), deadline)?;
+        if let [rule] = there.as_slice()
+            && rule.ends_with(&shown())
+        {
+            self.ours = true;
+            return Ok(());
         }
-        let rules = self.openflow.rules("table=0", deadline)?;
+        if !there.is_empty() {
+            // Of another version.
+            self.ofctl("del-flows", &filter(), budget)?;
+        }
+        let rules = self.rules("table=0", budget)?;
         if !is_normal(&rules) {
             return Err(FlowSourceError::Refused {
                 what: format!("bridge {}", self.bridge),
@@ -88,21 +103,34 @@ impl IpPairRule {
         }
         // Another rule of this priority that some packet matches too is not replaced: the switch refuses.
         let rule = format!("check_overlap,cookie={IP_PAIR_COOKIE:#x},{IP_PAIR_RULE}");
-        self.openflow.add(&rule, deadline)?;
-        if self.added {
+        self.ofctl("add-flow", &rule, budget)?;
+        if self.ours {
             tracing::info!(bridge = %self.bridge, "the IP-pair rule was gone and is set again");
         }
-        self.added = true;
+        self.ours = true;
         Ok(())
+    }
+
+    /// The rules that match `filter`, one a line, without their counters.
+    fn rules(&self, filter: &str, budget: &Budget) -> Result<Vec<String>, ProgramError> {
+        let said = self.ofctl("dump-flows", filter, budget)?;
+        let lines = said.stdout.lines().map(|line| line.trim().to_owned());
+        Ok(lines.filter(|line| !line.is_empty()).collect())
+    }
+
+    fn ofctl(&self, command: &str, argument: &str, budget: &Budget) -> Result<Said, ProgramError> {
+        let command = ["--no-stats", command];
+        self.openflow
+            .run(&command, &[argument], String::new(), budget)
     }
 }
 
 impl Drop for IpPairRule {
     fn drop(&mut self) {
-        if !self.added {
+        if !self.ours {
             return;
         }
-        if let Err(error) = self.openflow.delete(&filter(), REMOVAL) {
+        if let Err(error) = self.ofctl("del-flows", &filter(), &Budget::new(REMOVAL)) {
             tracing::warn!(bridge = %self.bridge, %error, "the IP-pair rule is left behind, which does no harm; remove it with: ovs-ofctl del-flows {} {}", self.bridge, filter());
         }
     }

@@ -3,7 +3,8 @@
 //! [`OvsFlowSource`] asks a running `ovs-vswitchd` for its datapath flows over the
 //! [`unixctl`] socket and reads the answer with the parser in [`dump`]. [`ovsdb`] tells which
 //! interface belongs to which VM, and a [`MacTable`] holds which address goes with which MAC.
-//! [`netflow::NetFlowSource`] reads what a bridge exports instead: exact, and dearer for the switch.
+//! [`netflow::NetFlowSource`] reads what a bridge exports instead: exact, and dearer for the switch. With the feature
+//! `netlink`, the flows of the kernel's datapath can also be had from the kernel (`OvsFlowSource::with_netlink`).
 //!
 //! # The IP-pair rule
 //!
@@ -15,7 +16,8 @@
 //! cookie=0x4950504149520001,priority=1,ip,actions=move:NXM_OF_IP_SRC[]->NXM_NX_REG0[],move:NXM_OF_IP_DST[]->NXM_NX_REG1[],NORMAL
 //! ```
 //!
-//! [`OvsFlowSource::with_ip_pair_rule`] keeps it on a bridge whose rule of priority 0 is NORMAL alone; `ovs-ofctl del-flows
+//! [`OvsFlowSource::with_ip_pair_rule`] keeps it on a bridge whose rule of priority 0 is NORMAL alone, and
+//! [`OvsFlowSource::with_ip_pair_rule_unless_set`] does so beside a program that may keep it too; `ovs-ofctl del-flows
 //! BRIDGE cookie=0x4950504149520001/-1` takes it away where a process was killed. On a bridge with other rules, set one
 //! that suits it by hand: all that counts is that both addresses are moved. IPv6 needs a
 //! rule of its own: `ipv6`, `NXM_NX_IPV6_SRC[]->NXM_NX_XXREG0[]` and
@@ -29,6 +31,9 @@
 
 pub mod dump;
 pub mod netflow;
+#[cfg(feature = "netlink")]
+#[cfg_attr(docsrs, doc(cfg(feature = "netlink")))]
+pub mod netlink;
 pub mod ovsdb;
 pub mod unixctl;
 
@@ -37,6 +42,7 @@ mod flow_limit;
 mod ip_pair_rule;
 mod json;
 mod mac_table;
+mod matches;
 mod openflow;
 mod socket;
 mod source;
@@ -44,5 +50,5 @@ mod source;
 pub use attachment::Attachments;
 pub use ip_pair_rule::{IP_PAIR_COOKIE, IP_PAIR_RULE};
 pub use mac_table::{MacTable, attribute};
-pub use openflow::{BridgeName, InvalidBridgeName};
+pub(crate) use openflow::OpenFlow;
 pub use source::OvsFlowSource;

@@ -142,14 +142,15 @@ fn connect(path: &Path, time: &Time) -> io::Result<UnixStream> {
     Ok(stream)
 }
 
+/// A deadline that runs.
 #[derive(Clone, Copy, Debug)]
-struct Time {
+pub(super) struct Time {
     start: Instant,
     given: Duration,
 }
 
 impl Time {
-    fn starting_now(given: Duration) -> Self {
+    pub(super) fn starting_now(given: Duration) -> Self {
         Self {
             start: Instant::now(),
             given,
@@ -157,7 +158,7 @@ impl Time {
     }
 
     /// What is left, never zero.
-    fn left(&self) -> io::Result<Duration> {
+    pub(super) fn left(&self) -> io::Result<Duration> {
         let left = self.given.saturating_sub(self.start.elapsed());
         if left.is_zero() {
             return Err(io::ErrorKind::TimedOut.into());
@@ -166,7 +167,7 @@ impl Time {
     }
 
     /// What went wrong with the socket `what`; a timeout of the socket is the deadline's.
-    fn explain(&self, what: &str, error: io::Error) -> FlowSourceError {
+    pub(super) fn explain(&self, what: &str, error: io::Error) -> FlowSourceError {
         let what = what.to_owned();
         if matches!(
             error.kind(),

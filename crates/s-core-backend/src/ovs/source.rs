@@ -8,12 +8,13 @@ use s_core_flow::MacAddr;
 
 use super::dump::{LineError, read_dump};
 use super::flow_limit::FlowLimit;
-use super::ip_pair_rule::IpPairRule;
-use super::openflow::BridgeName;
+use super::ip_pair_rule::{Found, IpPairRule};
+#[cfg(feature = "netlink")]
+use super::netlink;
 use super::ovsdb::Ovsdb;
 use super::unixctl::Unixctl;
 use super::{MacTable, attribute};
-use crate::{FlowSource, FlowSourceError, Poll};
+use crate::{FlowSource, FlowSourceError, InterfaceName, Poll};
 
 /// How many stations the table of a source holds.
 const STATIONS: usize = 1 << 20;
@@ -51,6 +52,8 @@ const ASIDE: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct OvsFlowSource {
     unixctl: Unixctl,
+    #[cfg(feature = "netlink")]
+    netlink: bool,
     datapath: Option<String>,
     seed: u64,
     stations: MacTable,
@@ -68,6 +71,8 @@ impl OvsFlowSource {
     pub fn new(path: impl Into<PathBuf>, seed: u64) -> Self {
         Self {
             unixctl: Unixctl::new(path),
+            #[cfg(feature = "netlink")]
+            netlink: false,
             datapath: None,
             seed,
             stations: MacTable::new(STATIONS, seed),
@@ -83,6 +88,16 @@ impl OvsFlowSource {
     #[must_use]
     pub fn with_datapath(mut self, name: impl Into<String>) -> Self {
         self.datapath = Some(name.into());
+        self
+    }
+
+    /// Reads the flows of the kernel's datapath from the kernel ([`netlink`]), in the
+    /// network that the polling thread is in. The switch's control socket is then used for all but the dump.
+    #[cfg(feature = "netlink")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "netlink")))]
+    #[must_use]
+    pub fn with_netlink(mut self) -> Self {
+        self.netlink = true;
         self
     }
 
@@ -104,11 +119,26 @@ impl OvsFlowSource {
     /// (a switch that was started again and a bridge that was made again have no rules), and takes it away when the
     /// source is dropped. It is known by its cookie, [`IP_PAIR_COOKIE`](super::IP_PAIR_COOKIE).
     ///
+    /// A rule that is found is taken for one that a killed process has left: it is put right if it is of another version, and
+    /// taken away at the end. So this is for the one program that keeps the rule on this host.
+    ///
     /// Where it cannot be set, a warning is logged once, and polls go on. Runs `ovs-ofctl`.
     #[must_use]
-    pub fn with_ip_pair_rule(mut self, bridge: BridgeName) -> Self {
-        self.rule = Some(IpPairRule::new(&self.unixctl.run_dir(), bridge));
+    pub fn with_ip_pair_rule(mut self, bridge: InterfaceName) -> Self {
+        self.rule = Some(self.rule_on(bridge, Found::Adopted));
         self
+    }
+
+    /// As [`with_ip_pair_rule`](Self::with_ip_pair_rule), beside a program that may keep the rule too: one that is found
+    /// is left as it is, and left there at the end; only one that this source has set is taken away.
+    #[must_use]
+    pub fn with_ip_pair_rule_unless_set(mut self, bridge: InterfaceName) -> Self {
+        self.rule = Some(self.rule_on(bridge, Found::Left));
+        self
+    }
+
+    fn rule_on(&self, bridge: InterfaceName, found: Found) -> IpPairRule {
+        IpPairRule::new(&self.unixctl.run_dir(), bridge, found)
     }
 
     /// Gives the addresses of VMs that are known beforehand ([`MacTable::configure`]).
@@ -155,12 +185,8 @@ impl FlowSource for OvsFlowSource {
 
 impl OvsFlowSource {
     fn read(&mut self, deadline: Duration) -> Result<Poll, FlowSourceError> {
-        let params: &[&str] = match &self.datapath {
-            None => &[],
-            Some(name) => &[name],
-        };
         let started = Instant::now();
-        let text = self.unixctl.call("dpctl/dump-flows", params, deadline)?;
+        let dump = self.dump(deadline)?;
         let left = || deadline.saturating_sub(started.elapsed()).min(ASIDE);
         if let Some(database) = &mut self.database {
             database.attach(&mut self.stations, left());
@@ -169,18 +195,52 @@ impl OvsFlowSource {
             rule.keep(left());
         }
         self.limit.watch(&self.unixctl, left());
-        let mut reading = read_dump(&text, self.seed, &mut self.stations).map_err(|error| {
+        let mut poll = self.poll_of(dump)?;
+        for flow in &mut poll.counters {
+            (flow.src, flow.dst) = attribute(flow, &self.stations);
+        }
+        Ok(poll)
+    }
+
+    fn dump(&self, deadline: Duration) -> Result<Dump, FlowSourceError> {
+        #[cfg(feature = "netlink")]
+        if self.netlink {
+            let (datapath, limit) = (self.datapath.as_deref(), self.unixctl.reply_limit());
+            let dump = netlink::dump(datapath, limit, self.seed, deadline)?;
+            return Ok(Dump::Binary(dump));
+        }
+        let params: &[&str] = match &self.datapath {
+            None => &[],
+            Some(name) => &[name],
+        };
+        let text = self.unixctl.call("dpctl/dump-flows", params, deadline)?;
+        Ok(Dump::Text(text))
+    }
+
+    fn poll_of(&mut self, dump: Dump) -> Result<Poll, FlowSourceError> {
+        let text = match dump {
+            Dump::Text(text) => text,
+            #[cfg(feature = "netlink")]
+            Dump::Binary(dump) => return Ok(dump.into_poll(&mut self.stations)),
+        };
+        let reading = read_dump(&text, self.seed, &mut self.stations).map_err(|error| {
             FlowSourceError::Malformed {
                 what: self.unixctl.path().display().to_string(),
                 message: error.to_string(),
             }
         })?;
-        for flow in &mut reading.poll.counters {
-            (flow.src, flow.dst) = attribute(flow, &self.stations);
-        }
         self.errors = reading.errors;
         Ok(reading.poll)
     }
+}
+
+/// The flows of a datapath, not yet looked at.
+enum Dump {
+    /// As `ovs-vswitchd` prints them.
+    Text(String),
+    /// As the kernel tells them.
+    #[cfg(feature = "netlink")]
+    Binary(netlink::Dump),
 }
 
 /// What tells VMs' interfaces from routers'.

@@ -64,6 +64,12 @@ impl Unixctl {
         self
     }
 
+    /// How many bytes an answer may have.
+    #[cfg(feature = "netlink")]
+    pub(super) const fn reply_limit(&self) -> usize {
+        self.reply_limit
+    }
+
     /// Where the daemon listens, as it was given.
     pub fn path(&self) -> &Path {
         &self.path

@@ -7,7 +7,7 @@ use std::time::Duration;
 use foldhash::quality::FixedState;
 use s_core_flow::MacAddr;
 
-use super::matches::Match;
+use crate::ovs::matches::{Counted, Match};
 use crate::{End, FlowCounter, NoEnds, Transport};
 
 /// One flow of a datapath: one direction of some conversation, and what it counted.
@@ -45,66 +45,21 @@ impl DatapathFlow<'_> {
     /// tunnel) is always [`NoEnds::Recirculated`]. No byte is lost by that: the second pass finds a
     /// flow as every packet does, and that flow counts it, be it that its action is to drop.
     pub fn ends(&self) -> Result<(End, End), NoEnds> {
-        let m = &self.matches;
         if self.actions.contains("recirc(") || self.actions.contains("tnl_pop(") {
             return Err(NoEnds::Recirculated);
         }
-        if self.is_multicast() {
-            return Err(NoEnds::Multicast);
-        }
-        let ipv4 = m.ipv4_src.zip(m.ipv4_dst);
-        let ipv6 = m.ipv6_src.zip(m.ipv6_dst);
-        let (src, dst) = if let Some((src, dst)) =
-            ipv4.filter(|(src, dst)| !src.is_unspecified() && !dst.is_unspecified())
-        {
-            (End::Ipv4(src), End::Ipv4(dst))
-        } else if let Some((src, dst)) =
-            ipv6.filter(|(src, dst)| !src.is_unspecified() && !dst.is_unspecified())
-        {
-            (End::Ipv6(src), End::Ipv6(dst))
-        } else if let Some((src, dst)) = m.eth_src.zip(m.eth_dst) {
-            (End::Mac(src), End::Mac(dst))
-        } else {
-            return Err(NoEnds::NoAddresses);
-        };
-        if src == dst {
-            return Err(NoEnds::Multicast);
-        }
-        Ok((src, dst))
-    }
-
-    fn is_multicast(&self) -> bool {
-        let m = &self.matches;
-        m.to_group
-            || m.eth_src.is_some_and(MacAddr::is_multicast)
-            || m.ipv4_src
-                .is_some_and(|ip| ip.is_multicast() || ip.is_broadcast())
-            || m.ipv4_dst
-                .is_some_and(|ip| ip.is_multicast() || ip.is_broadcast())
-            || m.ipv6_dst.is_some_and(|ip| ip.is_multicast())
+        self.matches.ends()
     }
 
     /// The source's MAC and IPv4 address, if the flow shows both (an ARP request does, even
     /// where the switch keeps no IP addresses for other flows).
     pub fn station(&self) -> Option<(MacAddr, Ipv4Addr)> {
-        let m = &self.matches;
-        let mac = m.eth_src.filter(|mac| !mac.is_multicast())?;
-        let ip = m.ipv4_src.or(m.arp_sender)?;
-        let is_own = !(ip.is_unspecified() || ip.is_multicast() || ip.is_broadcast());
-        is_own.then_some((mac, ip))
+        self.matches.station()
     }
 
     /// The protocol and ports, if the switch matches on all three; fragments carry none.
     pub fn transport(&self) -> Option<Transport> {
-        let m = &self.matches;
-        if m.fragment {
-            return None;
-        }
-        Some(Transport {
-            protocol: m.protocol?,
-            src_port: m.src_port?,
-            dst_port: m.dst_port?,
-        })
+        self.matches.transport()
     }
 
     /// The source's MAC address, if the flow matches on all of it.
@@ -132,16 +87,11 @@ impl DatapathFlow<'_> {
     ///
     /// As [`DatapathFlow::ends`].
     pub fn counter(&self, seed: u64) -> Result<FlowCounter, NoEnds> {
-        let (src, dst) = self.ends()?;
-        Ok(FlowCounter {
+        let counted = Counted {
             id: self.id(seed),
-            src,
-            dst,
-            src_mac: self.src_mac(),
-            dst_mac: self.dst_mac(),
-            transport: self.transport(),
             packets: self.packets,
             bytes: self.bytes,
-        })
+        };
+        Ok(self.matches.counter(self.ends()?, counted))
     }
 }

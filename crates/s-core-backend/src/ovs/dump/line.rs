@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::flow::DatapathFlow;
-use super::matches::Match;
+use crate::ovs::matches::Match;
 
 /// Where in the line, as a byte offset, and what was expected there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

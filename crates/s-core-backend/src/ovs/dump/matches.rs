@@ -6,24 +6,7 @@ use std::str::FromStr;
 use s_core_flow::MacAddr;
 
 use super::line::{Expected, decimal};
-
-/// What a match says exactly; a field under a mask that is not full stays `None`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Match {
-    pub(super) eth_src: Option<MacAddr>,
-    pub(super) eth_dst: Option<MacAddr>,
-    /// The group bit of the destination is matched, and set, whatever the rest of the address.
-    pub(super) to_group: bool,
-    pub(super) ipv4_src: Option<Ipv4Addr>,
-    pub(super) ipv4_dst: Option<Ipv4Addr>,
-    pub(super) ipv6_src: Option<Ipv6Addr>,
-    pub(super) ipv6_dst: Option<Ipv6Addr>,
-    pub(super) arp_sender: Option<Ipv4Addr>,
-    pub(super) protocol: Option<u8>,
-    pub(super) src_port: Option<u16>,
-    pub(super) dst_port: Option<u16>,
-    pub(super) fragment: bool,
-}
+use crate::ovs::matches::Match;
 
 impl Match {
     /// Reads the match that starts at byte `start` of `line`; also says where it ends.

@@ -62,18 +62,12 @@ pub fn read_dump(text: &str, seed: u64, stations: &mut MacTable) -> Result<Readi
         if let Some((mac, address)) = flow.station() {
             stations.learn(mac, address);
         }
-        match flow.counter(seed) {
-            Ok(counter) => poll.counters.push(counter),
-            Err(reason) => {
-                poll.unattributed.add(reason, flow.bytes);
-                poll.without_ends.push(UnattributedCounter {
-                    id: flow.id(seed),
-                    reason,
-                    packets: flow.packets,
-                    bytes: flow.bytes,
-                });
-            }
-        }
+        poll.add(flow.counter(seed).map_err(|reason| UnattributedCounter {
+            id: flow.id(seed),
+            reason,
+            packets: flow.packets,
+            bytes: flow.bytes,
+        }));
     }
     Ok(reading)
 }

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::FlowSourceError;
-use crate::ovs::openflow::BridgeName;
+use crate::InterfaceName;
 use crate::ovs::ovsdb::{Json, Missing, Ovsdb, map, read, rows, uuid};
 
 /// The key in `external_ids` that marks a record as this source's.
@@ -20,7 +20,7 @@ const ACTIVE_TIMEOUT: u64 = 1;
 #[derive(Clone, Debug)]
 pub(super) struct Export {
     ovsdb: Ovsdb,
-    bridge: BridgeName,
+    bridge: InterfaceName,
     target: String,
 }
 
@@ -54,7 +54,7 @@ struct RecordRow<'a> {
 }
 
 impl Export {
-    pub(super) fn new(ovsdb: Ovsdb, bridge: BridgeName, target: SocketAddrV4) -> Self {
+    pub(super) fn new(ovsdb: Ovsdb, bridge: InterfaceName, target: SocketAddrV4) -> Self {
         Self {
             ovsdb,
             bridge,

@@ -21,10 +21,9 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use super::openflow::BridgeName;
 use super::ovsdb::{Interface, Ovsdb};
 use super::unixctl::Unixctl;
-use crate::{FlowSource, FlowSourceError, Poll};
+use crate::{FlowSource, FlowSourceError, InterfaceName, Poll};
 
 use export::Export;
 use ledger::Ledger;
@@ -65,7 +64,7 @@ const REMOVAL: Duration = Duration::from_millis(800);
 pub struct NetFlowSource {
     unixctl: Unixctl,
     ovsdb: Ovsdb,
-    bridge: BridgeName,
+    bridge: InterfaceName,
     seed: u64,
     open: Option<Open>,
     said: Exports,
@@ -85,7 +84,7 @@ impl NetFlowSource {
     pub fn new(
         switch: impl Into<PathBuf>,
         ovsdb: impl Into<PathBuf>,
-        bridge: BridgeName,
+        bridge: InterfaceName,
         seed: u64,
     ) -> Self {
         Self {
@@ -179,7 +178,7 @@ impl Drop for NetFlowSource {
 }
 
 /// The MAC address of the VM at each port of the bridge.
-fn ports(interfaces: &[Interface], bridge: &BridgeName) -> BTreeMap<u16, s_core_flow::MacAddr> {
+fn ports(interfaces: &[Interface], bridge: &InterfaceName) -> BTreeMap<u16, s_core_flow::MacAddr> {
     let here = |interface: &&Interface| interface.bridge.as_deref() == Some(bridge.as_str());
     let port = |interface: &Interface| {
         let port = u16::try_from(interface.ofport?).ok()?;
