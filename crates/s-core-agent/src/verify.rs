@@ -28,6 +28,8 @@ const FIRST_QUERY: u64 = 1 << 63;
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Step {
     Ask(ServerId, Message),
+    /// Ask whichever server hosts the VM.
+    Seek(VmId, Message),
     /// The domain runs elsewhere, which its server has said.
     Remove(Uuid, LeftoverKind),
     /// It runs on its target, and nothing of it is left here.
@@ -43,6 +45,8 @@ pub(crate) enum Step {
 pub(crate) struct Verification {
     departed: BTreeMap<VmId, Departed>,
     given_up: BTreeMap<VmId, GivenUp>,
+    /// The mark of the last request for room for each VM.
+    asked: BTreeMap<VmId, Mark>,
     /// Since when a leftover has been listed, and whether that was said.
     left: BTreeMap<(Uuid, LeftoverKind), (Duration, bool)>,
     /// How long a domain may be arriving.
@@ -56,7 +60,7 @@ struct Departed {
     domain: Uuid,
     target: ServerId,
     query: QueryId,
-    /// The target says that it runs there.
+    /// The target says that it runs there, or another server that it has gone on to.
     there: bool,
     listings: u32,
 }
@@ -77,6 +81,7 @@ impl Verification {
         Self {
             departed: BTreeMap::new(),
             given_up: BTreeMap::new(),
+            asked: BTreeMap::new(),
             left: BTreeMap::new(),
             arrival: longest_migration,
             last_query: FIRST_QUERY,
@@ -127,12 +132,20 @@ impl Verification {
                 }
             }
             Message::LocationResponse { query, vm, server } => {
+                let its_own = *server == Some(sender);
+                if let Some(departed) = self.departed.get_mut(vm) {
+                    departed.there |= its_own && departed.query == *query;
+                }
                 if let Some(given_up) = self.given_up.get_mut(vm) {
-                    let its_own = *server == Some(sender) && given_up.source == sender;
-                    given_up.there |= its_own && given_up.query == Some(*query);
+                    let asked = given_up.query == Some(*query);
+                    given_up.there |= its_own && asked && given_up.source == sender;
                 }
             }
-            Message::Release { vm, .. } if self.given_up.len() < MOST => {
+            // One that comes late, after another request, is about that no more.
+            Message::Release { vm, mark }
+                if self.given_up.len() < MOST
+                    && self.asked.get(vm).is_none_or(|asked| asked <= mark) =>
+            {
                 let given_up = GivenUp {
                     source: sender,
                     query: None,
@@ -142,9 +155,21 @@ impl Verification {
                 self.given_up.insert(*vm, given_up);
             }
             // Another attempt.
-            Message::CapacityRequest { demands, .. } => {
+            Message::CapacityRequest { mark, demands, .. } => {
                 for demand in demands {
                     self.given_up.remove(&demand.vm);
+                    self.asked.insert(demand.vm, *mark);
+                }
+                let oldest = |asked: &BTreeMap<VmId, Mark>| {
+                    asked
+                        .iter()
+                        .min_by_key(|(_, mark)| **mark)
+                        .map(|(vm, _)| *vm)
+                };
+                while self.asked.len() > MOST
+                    && let Some(vm) = oldest(&self.asked)
+                {
+                    self.asked.remove(&vm);
                 }
             }
             _ => {}
@@ -190,6 +215,16 @@ impl Verification {
                 target,
                 Message::OutcomeRequest { query, mark, vm },
             ));
+            if departed.listings > 1 {
+                // It may have gone on from there.
+                let directed = false;
+                let question = Message::LocationRequest {
+                    query,
+                    vm,
+                    directed,
+                };
+                steps.push(Step::Seek(vm, question));
+            }
             true
         });
     }
@@ -373,6 +408,32 @@ mod tests {
     }
 
     #[test]
+    fn a_vm_that_has_gone_on_from_its_target_is_verified_where_it_is() {
+        let check = |sender: ServerId, server: ServerId, expected: &[Step]| {
+            let mut verification = moved(OTHER, Arrival::Absent);
+            let mut list = |heard: Option<(ServerId, Message)>| {
+                if let Some((sender, message)) = heard {
+                    verification.heard(sender, &message);
+                }
+                verification.listed(Duration::ZERO, &listing(false, None), Mark::default())
+            };
+            assert_eq!(list(None).len(), 1, "only the target at first");
+            let steps = list(None);
+            let Some(Step::Seek(VM, Message::LocationRequest { query, .. })) = steps.last() else {
+                panic!("{steps:?}");
+            };
+            let (query, vm, server) = (*query, VM, Some(server));
+            let answer = Message::LocationResponse { query, vm, server };
+            let mut steps = list(Some((sender, answer)));
+            steps.retain(|step| matches!(step, Step::Verified(..)));
+            assert_eq!(steps, expected);
+        };
+        let third = ServerId::new(30);
+        check(third, third, &[Step::Verified(VM, OTHER)]);
+        check(third, OTHER, &[]);
+    }
+
+    #[test]
     fn what_has_failed_to_come_goes_once_its_source_runs_it_and_has_given_up() {
         let left = Some(LeftoverKind::Incoming);
         let check = |meanwhile: &[Message], server, expected: bool| {
@@ -401,7 +462,7 @@ mod tests {
         };
         let mark = Mark::default();
         let release = Message::Release { mark, vm: VM };
-        let again = Message::CapacityRequest {
+        let again = |mark| Message::CapacityRequest {
             query: QueryId::new(1),
             mark,
             demands: vec![Demand {
@@ -414,7 +475,11 @@ mod tests {
         check(std::slice::from_ref(&release), Some(HERE), false);
         check(std::slice::from_ref(&release), None, false);
         check(&[], Some(OTHER), false);
-        check(&[release, again], Some(OTHER), false);
+        check(&[release.clone(), again(mark)], Some(OTHER), false);
+        // A request that the source has taken back too; and one that it has not.
+        check(&[again(mark), release.clone()], Some(OTHER), true);
+        let later = mark.next().expect("a mark");
+        check(&[again(later), release], Some(OTHER), false);
     }
 
     #[test]
