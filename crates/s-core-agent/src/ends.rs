@@ -27,6 +27,7 @@ impl Driver {
     pub(crate) fn take_step(&mut self, step: Step) {
         match step {
             Step::Ask(server, message) => self.post.send(Destination::Server(server), &message),
+            Step::Seek(vm, message) => self.post.send(Destination::HostOf(vm), &message),
             Step::Remove(domain, kind) => self.remove_leftover(domain, kind),
             Step::Verified(vm, target) => {
                 tracing::info!(%vm, %target, "verified: it runs there, and nothing of it is left here");

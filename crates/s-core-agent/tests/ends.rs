@@ -218,7 +218,9 @@ fn what_has_failed_to_come_is_cleared_away_on_its_sources_word() {
                 let server = answered_by(&bench);
                 let vm = PEER;
                 bench.tell(&Message::LocationResponse { query, vm, server });
-                std::thread::sleep(Duration::from_millis(120));
+                if cleared {
+                    until("it is removed", || !*host.left.lock().unwrap());
+                }
             }
         }
         assert_eq!(*host.left.lock().unwrap(), !cleared);

@@ -376,7 +376,8 @@ impl Hypervisor for Xl {
     /// Where [`receive_socket`](XlConfig::receive_socket) is set. If it cannot be made, nobody is let in, since [`receive`](super::receive)
     /// finds nobody to ask.
     fn guard(&self, gate: Arc<dyn Gate>) -> bool {
-        let Some(socket) = &self.config.receive_socket else {
+        let asks = self.config.dialect == Dialect::Xl;
+        let Some(socket) = self.config.receive_socket.as_ref().filter(|_| asks) else {
             return false;
         };
         if let Err(error) = receive::answer(socket, gate) {

@@ -6,7 +6,7 @@
 //! domain is arriving, even if the program is killed.
 
 use std::fs;
-use std::io::{self, Read, Write as _};
+use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::net::Ipv4Addr;
 use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -71,15 +71,10 @@ fn ask(socket: &Path, source: Ipv4Addr) -> Result<UnixStream, ReceiveError> {
     Err(ReceiveError::Refused { from: source, why })
 }
 
-/// Up to the end of a line; a byte at a time, as it is short.
-fn line(mut stream: &UnixStream) -> io::Result<String> {
+/// Up to the end of a line; nothing follows it.
+fn line(stream: &UnixStream) -> io::Result<String> {
     let mut line = Vec::new();
-    for byte in Read::by_ref(&mut stream).take(LONGEST).bytes() {
-        line.push(byte?);
-        if line.ends_with(b"\n") {
-            break;
-        }
-    }
+    BufReader::new(stream.take(LONGEST)).read_until(b'\n', &mut line)?;
     Ok(String::from_utf8_lossy(&line).into_owned())
 }
 

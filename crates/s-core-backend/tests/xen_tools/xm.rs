@@ -137,20 +137,21 @@ fn a_host_with_xm() {
 fn what_is_seen_afterwards_tells_how_a_migration_ended() {
     let gone = LIST_LONG.replace("(domid 7)", "(status 0)");
     let leaving = LIST_LONG.replace("(name web1)", "(name migrating-web1)");
-    let check = |after: &str, script: &str, wanted: fn(&MigrationOutcome) -> bool| {
+    let within = |deadline, after: &str, script: &str, wanted: fn(&MigrationOutcome) -> bool| {
         let (fake, xm) = host();
         fake.answer("after", after);
         fake.script(
             "migrate",
             &format!("cp \"$here/after\" \"$here/list-l\"; {script}"),
         );
-        let outcome = xm.migrate(web1(), TARGET, Duration::from_secs(8));
+        let outcome = xm.migrate(web1(), TARGET, deadline);
         assert!(wanted(&outcome), "{script}: {outcome:?}");
         assert!(
             fake.calls()
                 .contains(&"migrate --live 7 10.0.0.3".to_owned())
         );
     };
+    let check = |after: &str, script, wanted| within(AMPLE, after, script, wanted);
     use MigrationOutcome::{Moved, StayedHere, Unknown};
     check(&gone, "true", |outcome| *outcome == Moved);
     check(LIST_LONG, "true", |outcome| {
@@ -168,7 +169,8 @@ fn what_is_seen_afterwards_tells_how_a_migration_ended() {
     );
     check("(", "true", |outcome| matches!(outcome, Unknown(_)));
     // xend goes on with what xm was ended at.
-    check(LIST_LONG, "exec sleep 300", |outcome| {
+    let soon = Duration::from_secs(4);
+    within(soon, LIST_LONG, "exec sleep 300", |outcome| {
         matches!(outcome, Unknown(_))
     });
 }

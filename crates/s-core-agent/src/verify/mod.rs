@@ -28,6 +28,8 @@ const FIRST_QUERY: u64 = 1 << 63;
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Step {
     Ask(ServerId, Message),
+    /// Ask whichever server hosts the VM.
+    Seek(VmId, Message),
     /// The domain runs elsewhere, which its server has said.
     Remove(Uuid, LeftoverKind),
     /// It runs on its target, and nothing of it is left here.
@@ -43,6 +45,8 @@ pub(crate) enum Step {
 pub(crate) struct Verification {
     departed: BTreeMap<VmId, Departed>,
     given_up: BTreeMap<VmId, GivenUp>,
+    /// The mark of the last request for room for each VM.
+    asked: BTreeMap<VmId, Mark>,
     /// Since when a leftover has been listed, and whether that was said.
     left: BTreeMap<(Uuid, LeftoverKind), (Duration, bool)>,
     /// How long a domain may be arriving.
@@ -56,7 +60,7 @@ struct Departed {
     domain: Uuid,
     target: ServerId,
     query: QueryId,
-    /// The target says that it runs there.
+    /// The target says that it runs there, or another server that it has gone on to.
     there: bool,
     listings: u32,
 }
@@ -77,6 +81,7 @@ impl Verification {
         Self {
             departed: BTreeMap::new(),
             given_up: BTreeMap::new(),
+            asked: BTreeMap::new(),
             left: BTreeMap::new(),
             arrival: longest_migration,
             last_query: FIRST_QUERY,
@@ -127,12 +132,20 @@ impl Verification {
                 }
             }
             Message::LocationResponse { query, vm, server } => {
+                let its_own = *server == Some(sender);
+                if let Some(departed) = self.departed.get_mut(vm) {
+                    departed.there |= its_own && departed.query == *query;
+                }
                 if let Some(given_up) = self.given_up.get_mut(vm) {
-                    let its_own = *server == Some(sender) && given_up.source == sender;
-                    given_up.there |= its_own && given_up.query == Some(*query);
+                    let asked = given_up.query == Some(*query);
+                    given_up.there |= its_own && asked && given_up.source == sender;
                 }
             }
-            Message::Release { vm, .. } if self.given_up.len() < MOST => {
+            // One that comes late, after another request, is about that no more.
+            Message::Release { vm, mark }
+                if self.given_up.len() < MOST
+                    && self.asked.get(vm).is_none_or(|asked| asked <= mark) =>
+            {
                 let given_up = GivenUp {
                     source: sender,
                     query: None,
@@ -142,9 +155,21 @@ impl Verification {
                 self.given_up.insert(*vm, given_up);
             }
             // Another attempt.
-            Message::CapacityRequest { demands, .. } => {
+            Message::CapacityRequest { mark, demands, .. } => {
                 for demand in demands {
                     self.given_up.remove(&demand.vm);
+                    self.asked.insert(demand.vm, *mark);
+                }
+                let oldest = |asked: &BTreeMap<VmId, Mark>| {
+                    asked
+                        .iter()
+                        .min_by_key(|(_, mark)| **mark)
+                        .map(|(vm, _)| *vm)
+                };
+                while self.asked.len() > MOST
+                    && let Some(vm) = oldest(&self.asked)
+                {
+                    self.asked.remove(&vm);
                 }
             }
             _ => {}
@@ -190,6 +215,16 @@ impl Verification {
                 target,
                 Message::OutcomeRequest { query, mark, vm },
             ));
+            if departed.listings > 1 {
+                // It may have gone on from there.
+                let directed = false;
+                let question = Message::LocationRequest {
+                    query,
+                    vm,
+                    directed,
+                };
+                steps.push(Step::Seek(vm, question));
+            }
             true
         });
     }
@@ -255,186 +290,4 @@ impl Verification {
 }
 
 #[cfg(test)]
-mod tests {
-    use s_core_model::Capacity;
-    use s_core_proto::Demand;
-
-    use super::*;
-
-    const VM: VmId = VmId::new(1);
-    const DOMAIN: Uuid = Uuid::new([1; 16]);
-    const HERE: ServerId = ServerId::new(10);
-    const OTHER: ServerId = ServerId::new(20);
-    const LONG: Duration = Duration::from_secs(600);
-
-    fn leftover(kind: LeftoverKind) -> Leftover {
-        Leftover {
-            uuid: DOMAIN,
-            name: "vm1".into(),
-            kind,
-        }
-    }
-
-    /// A listing with VM running here or not, and with this of it left.
-    fn listing(here: bool, left: Option<LeftoverKind>) -> Inventory {
-        let arriving = left == Some(LeftoverKind::Incoming);
-        Inventory {
-            generation: 0,
-            vms: here.then_some((VM, (DOMAIN, 64))).into_iter().collect(),
-            arriving: arriving.then_some((VM, 64)).into_iter().collect(),
-            arriving_domains: arriving.then_some((VM, DOMAIN)).into_iter().collect(),
-            arriving_unknown: 0,
-            free: Capacity::default(),
-            cpu: None,
-            leftovers: left.map(leftover).into_iter().collect(),
-            unattached: None,
-        }
-    }
-
-    fn asked(step: &Step) -> (ServerId, QueryId) {
-        match step {
-            Step::Ask(
-                server,
-                Message::OutcomeRequest { query, .. } | Message::LocationRequest { query, .. },
-            ) => (*server, *query),
-            other => panic!("{other:?} is no question"),
-        }
-    }
-
-    fn says(query: QueryId, arrival: Arrival) -> Message {
-        Message::OutcomeResponse {
-            query,
-            vm: VM,
-            arrival,
-        }
-    }
-
-    /// A VM that has moved, and the target's answer as `heard` from `sender` in answer to the last question.
-    fn moved(sender: ServerId, arrival: Arrival) -> Verification {
-        let mut verification = Verification::new(LONG);
-        let step = verification.moved(VM, DOMAIN, OTHER, Mark::default());
-        let (server, query) = asked(&step.expect("a question"));
-        assert_eq!(server, OTHER);
-        verification.heard(sender, &says(query, arrival));
-        verification
-    }
-
-    #[test]
-    fn a_migration_is_verified_at_both_ends() {
-        use LeftoverKind::MigratedAway;
-        let list = |verification: &mut Verification, here, left| {
-            verification.listed(Duration::ZERO, &listing(here, left), Mark::default())
-        };
-        let mut clean = moved(OTHER, Arrival::Hosted);
-        assert_eq!(list(&mut clean, false, None), [Step::Verified(VM, OTHER)]);
-        assert_eq!(list(&mut clean, false, None), [], "once");
-        // What it has left goes, because it runs there.
-        let mut left = moved(OTHER, Arrival::Hosted);
-        let remove = || [Step::Remove(DOMAIN, MigratedAway)];
-        assert_eq!(list(&mut left, false, Some(MigratedAway)), remove());
-        assert_eq!(list(&mut left, false, Some(MigratedAway)), remove());
-        assert_eq!(list(&mut left, false, None), [Step::Verified(VM, OTHER)]);
-        let mut twice = moved(OTHER, Arrival::Hosted);
-        let doubt = Step::Doubt(VM, OTHER, "it is listed here");
-        assert_eq!(list(&mut twice, true, None), [doubt]);
-    }
-
-    #[test]
-    fn nothing_is_removed_on_anybody_elses_word() {
-        let check = |sender, arrival| {
-            let mut verification = moved(sender, arrival);
-            let left = Some(LeftoverKind::MigratedAway);
-            for number in 1..=2 * PATIENCE {
-                let steps = verification.listed(LONG, &listing(false, left), Mark::default());
-                let doubt = Step::Doubt(VM, OTHER, "the target does not say that it runs there");
-                assert_eq!(
-                    steps.contains(&doubt),
-                    number == PATIENCE,
-                    "{number} {steps:?}"
-                );
-                let removes = |step: &Step| matches!(step, Step::Remove(..));
-                assert!(!steps.iter().any(removes), "{sender} {arrival:?}");
-            }
-            assert_eq!(verification.unverified(), [(VM, OTHER)]);
-        };
-        check(HERE, Arrival::Hosted);
-        check(OTHER, Arrival::Arriving);
-        check(OTHER, Arrival::Absent);
-        // An answer to an earlier question is none to the last.
-        let mut verification = moved(OTHER, Arrival::Arriving);
-        let steps = verification.listed(Duration::ZERO, &listing(false, None), Mark::default());
-        let (_, query) = asked(&steps[0]);
-        verification.heard(OTHER, &says(QueryId::new(query.get() - 1), Arrival::Hosted));
-        let steps = verification.listed(Duration::ZERO, &listing(false, None), Mark::default());
-        let (_, query) = asked(&steps[0]);
-        verification.heard(OTHER, &says(query, Arrival::Hosted));
-        let steps = verification.listed(Duration::ZERO, &listing(false, None), Mark::default());
-        assert_eq!(steps, [Step::Verified(VM, OTHER)]);
-    }
-
-    #[test]
-    fn what_has_failed_to_come_goes_once_its_source_runs_it_and_has_given_up() {
-        let left = Some(LeftoverKind::Incoming);
-        let check = |meanwhile: &[Message], server, expected: bool| {
-            let mut verification = Verification::new(LONG);
-            for message in meanwhile {
-                verification.heard(OTHER, message);
-            }
-            let mut removed = false;
-            for _ in 0..2 * OWN_CLEANING {
-                let steps =
-                    verification.listed(Duration::ZERO, &listing(false, left), Mark::default());
-                for step in steps {
-                    match step {
-                        Step::Remove(DOMAIN, LeftoverKind::Incoming) => removed = true,
-                        question => {
-                            let (source, query) = asked(&question);
-                            assert_eq!(source, OTHER);
-                            let vm = VM;
-                            let answer = Message::LocationResponse { query, vm, server };
-                            verification.heard(OTHER, &answer);
-                        }
-                    }
-                }
-            }
-            assert_eq!(removed, expected, "{meanwhile:?} {server:?}");
-        };
-        let mark = Mark::default();
-        let release = Message::Release { mark, vm: VM };
-        let again = Message::CapacityRequest {
-            query: QueryId::new(1),
-            mark,
-            demands: vec![Demand {
-                vm: VM,
-                memory_mib: 64,
-            }],
-            cpu: None,
-        };
-        check(std::slice::from_ref(&release), Some(OTHER), true);
-        check(std::slice::from_ref(&release), Some(HERE), false);
-        check(std::slice::from_ref(&release), None, false);
-        check(&[], Some(OTHER), false);
-        check(&[release, again], Some(OTHER), false);
-    }
-
-    #[test]
-    fn what_stays_too_long_is_said_once() {
-        let check = |kind, patience: Duration| {
-            let mut verification = Verification::new(LONG);
-            let mut said = |after: Duration| {
-                let steps =
-                    verification.listed(after, &listing(false, Some(kind)), Mark::default());
-                steps.contains(&Step::Left(leftover(kind)))
-            };
-            assert!(!said(Duration::ZERO));
-            assert!(!said(patience - Duration::from_secs(1)));
-            assert!(said(patience));
-            assert!(!said(2 * patience));
-            assert_eq!(verification.left(), [DOMAIN]);
-            verification.listed(LONG, &listing(false, None), Mark::default());
-            assert_eq!(verification.left(), []);
-        };
-        check(LeftoverKind::MigratedAway, LEAVING);
-        check(LeftoverKind::Incoming, LONG);
-    }
-}
+mod tests;
