@@ -22,7 +22,7 @@ uuid = "{uuid}"
 type = "pv"
 kernel = "/etc/s-core/guest-kernel"
 ramdisk = "/etc/s-core/guest-initramfs"
-cmdline = "console=hvc0 quiet ip={address}:::255.255.0.0:{name}:eth0:off"
+cmdline = "console=hvc0 quiet panic=1 ip={address}:::255.255.0.0:{name}:eth0:off"
 memory = {memory}
 maxmem = {memory}
 vcpus = 1
@@ -58,7 +58,7 @@ uuid = "00000003-6465-806d-806f-000000000000"
 type = "pv"
 kernel = "/etc/s-core/guest-kernel"
 ramdisk = "/etc/s-core/guest-initramfs"
-cmdline = "console=hvc0 quiet ip=10.77.1.3:::255.255.0.0:v3:eth0:off"
+cmdline = "console=hvc0 quiet panic=1 ip=10.77.1.3:::255.255.0.0:v3:eth0:off"
 memory = 40
 maxmem = 40
 vcpus = 1

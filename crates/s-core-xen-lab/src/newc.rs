@@ -3,6 +3,8 @@
 
 /// Mode bits of a directory.
 const DIRECTORY: u32 = 0o040_000;
+/// Mode bits of a symbolic link, whose content is where it leads to.
+const LINK: u32 = 0o120_000;
 /// Mode bits of a regular file.
 const REGULAR: u32 = 0o100_000;
 
@@ -27,6 +29,11 @@ impl Archive {
     /// Adds a file.
     pub(crate) fn file(&mut self, path: &str, content: &[u8]) {
         self.entry(path, REGULAR | 0o644, content);
+    }
+
+    /// Adds a symbolic link.
+    pub(crate) fn link(&mut self, path: &str, to: &str) {
+        self.entry(path, LINK | 0o777, to.as_bytes());
     }
 
     /// The archive with its end.
@@ -72,6 +79,7 @@ mod tests {
         let mut archive = Archive::default();
         archive.directory("dev");
         archive.program("init", b"#!/");
+        archive.link("sh", "/init");
         let header = |inode, mode: &str, length: &str, name: &str| {
             let zero = "00000000";
             format!(
@@ -80,8 +88,9 @@ mod tests {
         };
         let directory = header(0, "000041ED", "00000000", "00000004") + "dev\0\0\0";
         let program = header(1, "000081ED", "00000003", "00000005") + "init\0\0#!/\0";
+        let link = header(2, "0000A1FF", "00000005", "00000003") + "sh\0\0\0\0/init\0\0\0";
         let end = header(0, "00000000", "00000000", "0000000B") + "TRAILER!!!\0\0\0\0";
-        let wanted = [directory, program, end].concat();
+        let wanted = [directory, program, link, end].concat();
         assert_eq!(String::from_utf8(archive.finish()).unwrap(), wanted);
     }
 }

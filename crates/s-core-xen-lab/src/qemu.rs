@@ -13,9 +13,8 @@ use crate::plan::Plan;
 
 /// The program.
 pub(crate) const PROGRAM: &str = "qemu-system-x86_64";
-/// The processor. With AVX and XSAVE, data of a control domain was silently corrupted as soon as a VM ran; QEMU before 9.1 reads the
-/// stack with the wrong privilege when the kernel of a PV domain returns from an interrupt, which SMAP forbids; Xen does not start
-/// PV domains with five levels of page tables.
+/// The processor. With AVX and XSAVE, data of a control domain was silently corrupted as soon as a VM ran. With SMAP, QEMU
+/// before 9.1 stops a PV domain's kernel, which does not run in ring 0, when it returns from an interrupt. The rest is not needed.
 const CPU: &str =
     "max,-erms,-fsrm,-la57,-smap,-xsave,-xsaveopt,-avx,-avx2,-fma,-f16c,-vaes,-vpclmulqdq";
 /// A host's interfaces in its namespace: those of the VMs' network and of the management network.

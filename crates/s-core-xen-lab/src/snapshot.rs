@@ -62,22 +62,28 @@ impl<'a> Snapshot<'a> {
         plan: &Plan,
         tell: &(dyn Fn(HostNumber, Stage) + Sync),
     ) -> Result<(), LabError> {
-        let mut connections = Vec::new();
-        for host in plan.layout().hosts() {
-            let mut qmp = Qmp::connect(&plan.host_file(host, "qmp.sock"))?;
-            qmp.execute("stop", json!({}))?;
-            connections.push((host, qmp));
-        }
-        let kept = self.cache.stage("snapshot", &self.key, |at| {
-            connections.iter_mut().try_for_each(|(host, qmp)| {
-                keep(plan, *host, qmp, at)?;
-                tell(*host, Stage::Saved);
-                Ok(())
+        let _lock = self.cache.lock()?;
+        let connect = |host| Ok((host, Qmp::connect(&plan.host_file(host, "qmp.sock"))?));
+        let connections: Result<Vec<_>, LabError> = plan.layout().hosts().map(connect).collect();
+        let mut connections = connections?;
+        let stopped = connections
+            .iter_mut()
+            .try_for_each(|(_, qmp)| qmp.execute("stop", json!({})).map(drop));
+        let kept = stopped.and_then(|()| {
+            self.cache.stage("snapshot", &self.key, |at| {
+                connections.iter_mut().try_for_each(|(host, qmp)| {
+                    keep(plan, *host, qmp, at)?;
+                    tell(*host, Stage::Saved);
+                    Ok(())
+                })
             })
         });
+        // Whatever has happened, a host that was stopped goes on.
+        let mut resumed = Ok(());
         for (_, qmp) in &mut connections {
-            qmp.execute("cont", json!({}))?;
+            resumed = resumed.and(qmp.execute("cont", json!({})).map(drop));
         }
+        resumed?;
         kept.map(drop)
     }
 }

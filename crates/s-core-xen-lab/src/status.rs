@@ -157,3 +157,52 @@ fn ports(table: &str) -> Result<Vec<(String, Uuid)>, String> {
     };
     Ok(rows.iter().filter_map(port).collect())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::Size;
+
+    /// Of a real host, but for the UUID of the first domain, which is that of a plan's VM 5. The second one has no port, the third
+    /// is nobody's and has just come from elsewhere.
+    const ANSWER: &str = r#"Name                                        ID   Mem VCPUs	State	Time(s)   UUID                            Reason-Code	Security Label
+Domain-0                                     0   400     1     r-----     399.0 00000000-0000-0000-0000-000000000000        -                -
+v5                                           1    80     1     -b----     125.8 00000005-6465-806d-806f-000000000000        -                -
+v6                                           2    80     1     ------      84.9 00000006-6465-806d-806f-000000000000        -                -
+vm1                                          4    80     1     ------      81.4 dee2aba0-dc6d-4283-bd54-ab54af8916e5        -                -
+
+{"data":[["vif1.0",["map",[["attached-mac","00:16:3e:00:01:0c"],["xen-vm-name","v5"],["xen-vm-uuid","00000005-6465-806d-806f-000000000000"]]]],["xenbr0",["map",[]]],["vif4.0",["map",[["attached-mac","00:16:3e:00:01:0b"],["xen-vm-name","vm1--incoming"],["xen-vm-uuid","dee2aba0-dc6d-4283-bd54-ab54af8916e5"]]]]],"headings":["name","external_ids"]}
+"#;
+
+    #[test]
+    fn domains_are_known_by_their_uuid() {
+        let plan = Plan::new("demo".parse().unwrap(), Size::default()).unwrap();
+        let found = domains(&plan, ANSWER).unwrap();
+        let found: Vec<_> = (found.iter())
+            .map(|domain| {
+                (
+                    domain.name.as_str(),
+                    domain.domid,
+                    domain.vm.map(|vm| vm.0),
+                    domain.port.as_deref(),
+                )
+            })
+            .collect();
+        assert_eq!(
+            found,
+            [
+                ("v5", 1, Some(5), Some("vif1.0")),
+                ("v6", 2, Some(6), None),
+                ("vm1", 4, None, Some("vif4.0")),
+            ]
+        );
+        for (damaged, says) in [
+            (ANSWER.replace("\n\n", "\n"), "one part, not two"),
+            (ANSWER.replace("\"data\"", "\"rows\""), "no data"),
+            (ANSWER.replace("{\"data", "{{"), "ovs-vsctl: "),
+        ] {
+            let refused = domains(&plan, &damaged).unwrap_err();
+            assert!(refused.contains(says), "{refused}");
+        }
+    }
+}

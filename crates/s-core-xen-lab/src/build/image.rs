@@ -142,10 +142,12 @@ fn known_hosts(public: &[u8]) -> Vec<u8> {
 /// A VM's whole file system.
 fn guest(program: &[u8]) -> Vec<u8> {
     let mut archive = Archive::default();
-    for directory in ["dev", "proc", "sys", "tmp"] {
+    for directory in ["dev", "proc", "sbin", "sys", "tmp"] {
         archive.directory(directory);
     }
     archive.program("init", program);
+    // What the kernel runs when the hypervisor wants the VM to end.
+    archive.link("sbin/poweroff", "/init");
     archive.finish()
 }
 

@@ -5,6 +5,8 @@ use std::path::Path;
 
 /// The release that everything is of.
 pub(super) const SUITE: &str = "bookworm";
+/// What its archives are signed with.
+pub(super) const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 /// Where its security updates are.
 const SECURITY: &str = "bookworm-security";
 
@@ -33,11 +35,11 @@ fn lines(texts: &[String]) -> String {
         let found = pairs.iter().find(is_meant).map(|(uri, _)| uri.clone());
         found.unwrap_or_else(|| format!("http://deb.debian.org/{archive}"))
     };
-    format!(
-        "deb {} {SUITE} main\ndeb {} {SECURITY} main\n",
-        mirror(SUITE, "debian"),
-        mirror(SECURITY, "debian-security")
-    )
+    let line = |suite: &str, archive: &str| {
+        let mirror = mirror(suite, archive);
+        format!("deb [signed-by={KEYRING}] {mirror} {suite} main\n")
+    };
+    line(SUITE, "debian") + &line(SECURITY, "debian-security")
 }
 
 /// Pairs of mirror and suite, of a file in either of apt's two formats.
@@ -79,8 +81,10 @@ mod tests {
     #[test]
     fn mirrors_of_both_formats() {
         let check = |text: &str, debian: &str, security: &str| {
-            let wanted =
-                format!("deb {debian} bookworm main\ndeb {security} bookworm-security main\n");
+            let wanted = format!(
+                "deb [signed-by={KEYRING}] {debian} bookworm main\n\
+                 deb [signed-by={KEYRING}] {security} bookworm-security main\n"
+            );
             assert_eq!(lines(&[text.to_owned()]), wanted, "{text}");
         };
         let (debian, security) = (
