@@ -189,8 +189,13 @@ impl Layout {
     }
 
     /// The name of every host's interface on the management network.
-    pub(crate) const fn management_port(&self) -> &'static str {
+    pub const fn management_port(&self) -> &'static str {
         "mgmt0"
+    }
+
+    /// The name of the management network's switch in the fabric's namespace.
+    pub const fn management_switch(&self) -> &'static str {
+        "mgmt"
     }
 
     /// The host's end of a VM's interface, a port of the bridge of the host that it runs on.

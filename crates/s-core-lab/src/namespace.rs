@@ -12,6 +12,7 @@ use rustix::mount::{UnmountFlags, unmount};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use crate::error::LabError;
+use crate::system;
 
 /// The variable of a process's environment that names the namespace for which it was started.
 pub(crate) const MARK: &str = "S_CORE_LAB_NAMESPACE";
@@ -63,6 +64,15 @@ pub fn command(namespace: &str, program: &str) -> Command {
     command.args(["netns", "exec", namespace, program]);
     command.env(MARK, namespace);
     command
+}
+
+/// Makes namespaces, in one process that is known as one of `owner`.
+pub(crate) fn make(owner: &str, names: &[String]) -> Result<(), LabError> {
+    let lines: Vec<_> = names
+        .iter()
+        .map(|name| format!("netns add {name}"))
+        .collect();
+    system::batch(&mut Command::new("ip"), owner, &lines)
 }
 
 /// The names of all network namespaces that begin so, sorted.

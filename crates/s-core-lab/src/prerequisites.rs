@@ -38,8 +38,12 @@ pub fn prerequisites() -> Result<(), LabError> {
     }
 }
 
-/// Whether this process may remove a laboratory.
-pub(crate) fn privilege() -> Result<(), LabError> {
+/// Whether this process may ask about and remove laboratories.
+///
+/// # Errors
+///
+/// [`LabError::Missing`] without root.
+pub fn privilege() -> Result<(), LabError> {
     match missing(is_root(), |_| true) {
         Some(missing) => Err(LabError::Missing(missing)),
         None => Ok(()),

@@ -40,12 +40,13 @@ pub(super) fn links(layout: &Layout) -> Vec<String> {
 
 /// One switch that all control domains have a second interface on. It is not shaped.
 fn management(layout: &Layout) -> Vec<String> {
-    let mut lines = vec![format!("link add mgmt up {BRIDGE}")];
+    let switch = layout.management_switch();
+    let mut lines = vec![format!("link add {switch} up {BRIDGE}")];
     for host in layout.hosts() {
         let (number, namespace) = (host.0, layout.host_namespace(host));
         let port = layout.management_port();
         lines.push(format!(
-            "link add m{number} up master mgmt type veth peer name {port} netns {namespace}"
+            "link add m{number} up master {switch} type veth peer name {port} netns {namespace}"
         ));
     }
     lines

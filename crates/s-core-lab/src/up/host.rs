@@ -9,8 +9,6 @@ use crate::error::LabError;
 use crate::layout::{HostNumber, Layout, VmNumber};
 use crate::{namespace, switch, system};
 
-use super::fabric;
-
 /// How many VMs one call of `ovs-vsctl` makes known.
 const VMS_PER_CALL: usize = 100;
 
@@ -18,8 +16,9 @@ const VMS_PER_CALL: usize = 100;
 pub(super) fn make(layout: &Layout, host: HostNumber) -> Result<(), LabError> {
     let namespace = layout.host_namespace(host);
     let vms: Vec<_> = (layout.vms().filter(|vm| layout.first_host(*vm) == host)).collect();
+    let names: Vec<_> = vms.iter().map(|vm| layout.vm_namespace(*vm)).collect();
+    namespace::make(&namespace, &names)?;
     namespace::enter(&namespace)?;
-    no_ipv6()?;
     // The kernel sees the frames on the bridge's ports too, and must not answer for the bridge.
     set("/proc/sys/net/ipv4/conf/all/arp_ignore", "1")?;
     for vm in &vms {
@@ -41,8 +40,7 @@ pub(super) fn make(layout: &Layout, host: HostNumber) -> Result<(), LabError> {
         system::run(&mut vsctl(layout, host, &ports))?;
     }
     switch::start(layout, host)?;
-    let uplink = fabric::shape(layout.uplink(), layout.shape().host_mbit.into());
-    system::tc_batch(&namespace, &[uplink])
+    super::shape_uplink(layout, host)
 }
 
 /// Commands of `ip` in the host's namespace.

@@ -4,7 +4,6 @@ mod fabric;
 mod host;
 
 use std::num::NonZero;
-use std::process::Command;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -39,8 +38,23 @@ pub fn up(layout: &Layout) -> Result<(), LabError> {
 /// As [`up`]; [`LabError::Interrupted`] if it ended early.
 pub fn up_unless(layout: &Layout, stopped: &(dyn Fn() -> bool + Sync)) -> Result<(), LabError> {
     prerequisites()?;
+    up_with(layout, stopped, || make_hosts(layout, stopped))
+}
+
+/// Makes a laboratory whose hosts are somebody else's to make: the tree of switches with its shaped links, and a namespace
+/// for every host, without IPv6, with its end of its link ([`Layout::uplink`]) and, with a management network, [`Layout::management_port`];
+/// both are down, and what the host sends is not shaped yet ([`shape_uplink`]). Then it calls `make_hosts`.
+///
+/// # Errors
+///
+/// As [`up_unless`], and what `make_hosts` returns. In each case nothing is left, nor is any process in one of the namespaces.
+pub fn up_with(
+    layout: &Layout,
+    stopped: &(dyn Fn() -> bool + Sync),
+    make_hosts: impl FnOnce() -> Result<(), LabError>,
+) -> Result<(), LabError> {
     let _claim = Claim::new(layout)?;
-    let Err(error) = make(layout, stopped) else {
+    let Err(error) = make_fabric(layout).and_then(|()| make_hosts()) else {
         return Ok(());
     };
     match down::remove(layout.name()) {
@@ -53,19 +67,28 @@ pub fn up_unless(layout: &Layout, stopped: &(dyn Fn() -> bool + Sync)) -> Result
     }
 }
 
-fn make(layout: &Layout, stopped: &(dyn Fn() -> bool + Sync)) -> Result<(), LabError> {
+/// Limits what a host sends to the rate of its link; what it receives is limited at the other end.
+///
+/// # Errors
+///
+/// [`LabError::Failed`] if `tc` does not.
+pub fn shape_uplink(layout: &Layout, host: HostNumber) -> Result<(), LabError> {
+    let uplink = fabric::shape(layout.uplink(), layout.shape().host_mbit.into());
+    system::tc_batch(&layout.host_namespace(host), &[uplink])
+}
+
+fn make_fabric(layout: &Layout) -> Result<(), LabError> {
     let fabric = layout.fabric_namespace();
     let hosts = layout.hosts().map(|host| layout.host_namespace(host));
-    let vms = layout.vms().map(|vm| layout.vm_namespace(vm));
-    let names = hosts.chain(vms).chain([fabric.clone()]);
-    let lines: Vec<_> = names.map(|name| format!("netns add {name}")).collect();
-    system::batch(&mut Command::new("ip"), &fabric, &lines)?;
-    namespace::spawn_in(&fabric, host::no_ipv6)?
-        .join()
-        .expect("writing a file does not panic")??;
+    let names: Vec<_> = hosts.chain([fabric.clone()]).collect();
+    namespace::make(&fabric, &names)?;
+    for name in names {
+        namespace::spawn_in(&name, host::no_ipv6)?
+            .join()
+            .expect("writing a file does not panic")??;
+    }
     system::ip_batch(&fabric, &fabric::links(layout))?;
-    system::tc_batch(&fabric, &fabric::shaping(layout))?;
-    make_hosts(layout, stopped)
+    system::tc_batch(&fabric, &fabric::shaping(layout))
 }
 
 /// Makes the hosts in a few threads; the first that fails stops the others.

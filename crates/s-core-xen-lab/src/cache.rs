@@ -1,0 +1,261 @@
+//! Where what was made once is kept: directories named after what went into them.
+
+use std::env;
+use std::fs::{self, File, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use s_core_lab::LabError;
+
+/// What the names in a cache begin with; all else in its directory is somebody else's.
+const OWN: [&str; 7] = [
+    "system-",
+    "guest-kernel-",
+    "image-",
+    "snapshot-",
+    "key",
+    "target",
+    "current",
+];
+/// The link to the image in use.
+const CURRENT: &str = "current";
+/// How many hexadecimal digits of a hash make a name.
+const DIGITS: usize = 16;
+
+/// A directory with what was made once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cache {
+    directory: PathBuf,
+}
+
+/// The right to change a cache, until it is dropped.
+#[derive(Debug)]
+pub(crate) struct CacheLock {
+    _file: File,
+}
+
+impl Default for Cache {
+    /// `$XDG_CACHE_HOME/s-core-xen-lab`, or `/var/cache/s-core-xen-lab`.
+    fn default() -> Self {
+        let home = env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
+        let home = home.filter(|home| home.is_absolute());
+        let home = home.unwrap_or_else(|| "/var/cache".into());
+        Self {
+            directory: home.join("s-core-xen-lab"),
+        }
+    }
+}
+
+impl Cache {
+    /// The cache in this directory, which need not exist.
+    ///
+    /// # Errors
+    ///
+    /// [`LabError::Layout`] if the path has other characters than letters, digits, `/`, `.`, `_` and `-`: it becomes part
+    /// of an emulator's options, where others have a meaning.
+    pub fn new(directory: &Path) -> Result<Self, LabError> {
+        let directory = std::path::absolute(directory).map_err(|source| LabError::File {
+            path: directory.into(),
+            source,
+        })?;
+        let plain = |c: char| c.is_ascii_alphanumeric() || "/._-".contains(c);
+        let text = directory.to_str().filter(|text| text.chars().all(plain));
+        match text {
+            Some(_) => Ok(Self { directory }),
+            None => Err(LabError::Layout {
+                what: "cache",
+                problem: format!(
+                    "{} has other characters than letters, digits, /, ., _ and -",
+                    directory.display()
+                ),
+            }),
+        }
+    }
+
+    /// The directory.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// A path in it.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.directory.join(name)
+    }
+
+    /// Makes the directory, and keeps other processes from changing what is in it.
+    pub(crate) fn lock(&self) -> Result<CacheLock, LabError> {
+        let error = |source| file_error(&self.directory, source);
+        fs::create_dir_all(&self.directory).map_err(error)?;
+        let file = File::open(&self.directory).map_err(error)?;
+        match file.try_lock() {
+            Ok(()) => Ok(CacheLock { _file: file }),
+            Err(TryLockError::Error(source)) => Err(error(source)),
+            Err(TryLockError::WouldBlock) => Err(LabError::Content {
+                path: self.directory.clone(),
+                problem: "another process is building here: try again when it is done".into(),
+            }),
+        }
+    }
+
+    /// The directory of `kind` for these inputs, made by `make` if it is not there. What could not be made leaves nothing.
+    pub(crate) fn stage(
+        &self,
+        kind: &str,
+        key: &Key,
+        make: impl FnOnce(&Path) -> Result<(), LabError>,
+    ) -> Result<PathBuf, LabError> {
+        let path = self.path(&format!("{kind}-{}", key.name()));
+        if path.is_dir() {
+            return Ok(path);
+        }
+        let partial = path.with_extension("partial");
+        remove(&partial)?;
+        fs::create_dir_all(&partial).map_err(|source| file_error(&partial, source))?;
+        let made = make(&partial)
+            .and_then(|()| fs::rename(&partial, &path).map_err(|source| file_error(&path, source)));
+        match made {
+            Ok(()) => Ok(path),
+            Err(error) => {
+                // What went wrong first is more interesting.
+                let _ = remove(&partial);
+                Err(error)
+            }
+        }
+    }
+
+    /// Takes this image into use.
+    pub(crate) fn set_current(&self, image: &Path) -> Result<(), LabError> {
+        let (link, new) = (self.path(CURRENT), self.path("current.new"));
+        remove(&new)?;
+        let target = image.file_name().unwrap_or_default();
+        std::os::unix::fs::symlink(target, &new)
+            .and_then(|()| fs::rename(&new, &link))
+            .map_err(|source| file_error(&link, source))
+    }
+
+    /// The image in use.
+    pub(crate) fn current(&self) -> Option<PathBuf> {
+        fs::canonicalize(self.path(CURRENT)).ok()
+    }
+
+    /// Removes all that was made here, and the directory if nothing else is in it; whether there was anything.
+    ///
+    /// # Errors
+    ///
+    /// [`LabError::File`] if something remains; [`LabError::Content`] while another process builds here.
+    pub fn remove(&self) -> Result<bool, LabError> {
+        if !self.directory.is_dir() {
+            return Ok(false);
+        }
+        let _lock = self.lock()?;
+        let entries = fs::read_dir(&self.directory);
+        let entries = entries.map_err(|source| file_error(&self.directory, source))?;
+        let mut found = false;
+        for entry in entries.flatten() {
+            let name = entry.file_name();
+            let name = name.to_string_lossy();
+            if OWN.iter().any(|own| name.starts_with(own)) {
+                remove(&entry.path())?;
+                found = true;
+            }
+        }
+        // Fails if something of somebody else's is in it.
+        let _ = fs::remove_dir(&self.directory);
+        Ok(found)
+    }
+}
+
+/// Removes a file or a directory with all that is in it, if it exists.
+pub(crate) fn remove(path: &Path) -> Result<(), LabError> {
+    let is_directory = path.symlink_metadata().is_ok_and(|of| of.is_dir());
+    let removed = if is_directory {
+        fs::remove_dir_all(path)
+    } else {
+        fs::remove_file(path)
+    };
+    match removed {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(file_error(path, error)),
+        _ => Ok(()),
+    }
+}
+
+pub(crate) fn file_error(path: &Path, source: io::Error) -> LabError {
+    LabError::File {
+        path: path.to_owned(),
+        source,
+    }
+}
+
+/// What goes into something that is kept.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Key(blake3::Hasher);
+
+impl Key {
+    pub(crate) fn with(mut self, input: impl AsRef<[u8]>) -> Self {
+        let input = input.as_ref();
+        // With its length, no two sequences of inputs are the same bytes.
+        self.0.update(&(input.len() as u64).to_le_bytes());
+        self.0.update(input);
+        self
+    }
+
+    pub(crate) fn with_file(self, path: &Path) -> Result<Self, LabError> {
+        let content = fs::read(path).map_err(|source| file_error(path, source))?;
+        Ok(self.with(content))
+    }
+
+    pub(crate) fn name(&self) -> String {
+        let mut name = self.0.finalize().to_hex().to_string();
+        name.truncate(DIGITS);
+        name
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stage_is_made_once_and_not_by_halves() {
+        let directory = tempfile::tempdir().unwrap();
+        let cache = Cache::new(&directory.path().join("cache")).unwrap();
+        let key = Key::default().with("a").with("b");
+        let fails = cache.stage("system", &key, |at| {
+            fs::write(at.join("half"), "").unwrap();
+            Err(LabError::Missing("something".into()))
+        });
+        assert_eq!(fails.unwrap_err().to_string(), "something");
+        let make = |at: &Path| Ok(fs::write(at.join("whole"), "").unwrap());
+        let made = cache.stage("system", &key, make).unwrap();
+        assert!(made.join("whole").exists() && !made.join("half").exists());
+        let again = cache.stage("system", &key, |_| panic!("it is there"));
+        assert_eq!(again.unwrap(), made);
+        assert_ne!(key.name(), Key::default().with("ab").with("").name());
+        cache.set_current(&made).unwrap();
+        cache.set_current(&made).unwrap();
+        assert_eq!(cache.current(), Some(fs::canonicalize(&made).unwrap()));
+    }
+
+    #[test]
+    fn only_what_is_ours_is_removed() {
+        let directory = tempfile::tempdir().unwrap();
+        let cache = Cache::new(directory.path()).unwrap();
+        fs::write(directory.path().join("thesis.txt"), "").unwrap();
+        cache.stage("system", &Key::default(), |_| Ok(())).unwrap();
+        assert!(cache.remove().unwrap());
+        assert!(!cache.remove().unwrap());
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn paths_with_a_meaning_are_refused() {
+        for (path, fits) in [
+            ("/var/cache/x-1_2.d", true),
+            ("/var/a,b", false),
+            ("/var/a b", false),
+            ("/var/ä", false),
+        ] {
+            assert_eq!(Cache::new(Path::new(path)).is_ok(), fits, "{path}");
+        }
+    }
+}

@@ -1,0 +1,233 @@
+//! What a machine needs for a testbed, said in one line with the command that mends it.
+
+use std::env;
+use std::ffi::CString;
+use std::path::Path;
+
+use s_core_lab::LabError;
+
+use crate::cache::Cache;
+
+/// What a machine is to be used for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// Making the image.
+    Build,
+    /// Starting so many hosts of so much memory in MiB.
+    Run {
+        /// How many hosts.
+        hosts: u16,
+        /// The memory of each.
+        memory_mib: u32,
+    },
+}
+
+/// A file or program, and the package of Debian 12 that brings it.
+type Needed = (&'static str, &'static str);
+
+/// For making the image.
+const BUILD: [Needed; 13] = [
+    ("mmdebstrap", "mmdebstrap"),
+    (
+        "/usr/share/keyrings/debian-archive-keyring.gpg",
+        "debian-archive-keyring",
+    ),
+    ("dpkg-deb", "dpkg"),
+    ("chroot", "coreutils"),
+    ("mke2fs", "e2fsprogs"),
+    ("ssh-keygen", "openssh-client"),
+    ("tar", "tar"),
+    ("xz", "xz-utils"),
+    ("make", "make"),
+    ("gcc", "gcc"),
+    ("flex", "flex"),
+    ("bison", "bison"),
+    ("bc", "bc"),
+];
+
+/// Also for making the image: a header where one of these is.
+const LIBELF: Needed = ("/usr/include/libelf.h", "libelf-dev");
+
+/// For running.
+const RUN: [Needed; 6] = [
+    ("qemu-system-x86_64", "qemu-system-x86"),
+    ("qemu-img", "qemu-utils"),
+    ("ip", "iproute2"),
+    ("tc", "iproute2"),
+    ("ssh", "openssh-client"),
+    ("timeout", "coreutils"),
+];
+
+/// Free disk that building takes, in MiB: packages, the kernel's source unpacked and compiled, the programs' objects.
+const BUILD_DISK: u64 = 8 << 10;
+/// Free disk that a host's snapshot takes at most, in MiB.
+const HOST_DISK: u64 = 1100;
+/// What an emulator takes beside its host's memory, in MiB.
+const EMULATOR: u64 = 320;
+
+impl Purpose {
+    /// Whether this machine can do it.
+    ///
+    /// # Errors
+    ///
+    /// [`LabError::Missing`] names in one line all that is missing: privilege, packages, memory, disk.
+    pub fn check(self, cache: &Cache) -> Result<(), LabError> {
+        let path = env::var_os("PATH").unwrap_or_default();
+        let is_there = |file: &str| {
+            let mut directories = env::split_paths(&path);
+            Path::new(file).is_file() || directories.any(|directory| directory.join(file).is_file())
+        };
+        let machine = Machine {
+            is_root: rustix::process::geteuid().is_root(),
+            free_memory_mib: memory(&std::fs::read_to_string("/proc/meminfo").unwrap_or_default()),
+            free_disk_mib: disk(cache.directory()),
+            has_tun: Path::new("/dev/net/tun").exists(),
+        };
+        match self.missing(&machine, is_there, cache.directory()) {
+            Some(missing) => Err(LabError::Missing(missing)),
+            None => Ok(()),
+        }
+    }
+
+    fn missing(
+        self,
+        machine: &Machine,
+        is_there: impl Fn(&str) -> bool,
+        cache: &Path,
+    ) -> Option<String> {
+        let (needed, memory, disk): (Vec<Needed>, u64, u64) = match self {
+            Self::Build => (BUILD.into_iter().chain([LIBELF]).collect(), 0, BUILD_DISK),
+            Self::Run { hosts, memory_mib } => {
+                let hosts = u64::from(hosts);
+                let memory = hosts * (u64::from(memory_mib) + EMULATOR);
+                (RUN.to_vec(), memory, hosts * HOST_DISK)
+            }
+        };
+        let mut parts = Vec::new();
+        if !machine.is_root {
+            parts.push(
+                "a testbed needs root, for network namespaces and file systems (sudo)".to_owned(),
+            );
+        }
+        parts.extend(installation(&needed, is_there));
+        if matches!(self, Self::Run { .. }) && !machine.has_tun {
+            parts.push("no /dev/net/tun (modprobe tun)".to_owned());
+        }
+        if machine.free_memory_mib.is_some_and(|free| free < memory) {
+            let free = machine.free_memory_mib.unwrap_or_default();
+            parts.push(format!(
+                "{memory} MiB of memory are needed and {free} available (fewer --hosts)"
+            ));
+        }
+        if machine.free_disk_mib.is_some_and(|free| free < disk) {
+            let (free, cache) = (machine.free_disk_mib.unwrap_or_default(), cache.display());
+            parts.push(format!(
+                "{disk} MiB of disk are needed and {free} free at {cache} (choose another --cache)"
+            ));
+        }
+        (!parts.is_empty()).then(|| parts.join("; "))
+    }
+}
+
+/// What a machine has.
+#[derive(Clone, Copy, Debug)]
+struct Machine {
+    is_root: bool,
+    free_memory_mib: Option<u64>,
+    free_disk_mib: Option<u64>,
+    has_tun: bool,
+}
+
+fn installation(needed: &[Needed], is_there: impl Fn(&str) -> bool) -> Option<String> {
+    let absent = needed.iter().filter(|(file, _)| !is_there(file));
+    let (files, mut packages): (Vec<_>, Vec<_>) = absent.copied().unzip();
+    packages.dedup();
+    let (files, packages) = (files.join(", "), packages.join(" "));
+    (!files.is_empty())
+        .then(|| format!("not found: {files} (Debian 12: apt-get install {packages})"))
+}
+
+/// `MemAvailable` of `/proc/meminfo`, in MiB.
+fn memory(meminfo: &str) -> Option<u64> {
+    let line = meminfo
+        .lines()
+        .find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    let kib: u64 = line.trim().strip_suffix(" kB")?.parse().ok()?;
+    Some(kib >> 10)
+}
+
+/// What is free in MiB in the file system of a directory or of the first one above it that exists.
+fn disk(directory: &Path) -> Option<u64> {
+    let existing = directory.ancestors().find(|path| path.is_dir())?;
+    let path = CString::new(existing.as_os_str().as_encoded_bytes()).ok()?;
+    let system = rustix::fs::statvfs(&*path).ok()?;
+    Some(system.f_bavail.saturating_mul(system.f_frsize) >> 20)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ENOUGH: Machine = Machine {
+        is_root: true,
+        free_memory_mib: Some(20_000),
+        free_disk_mib: Some(20_000),
+        has_tun: true,
+    };
+    const FOUR: Purpose = Purpose::Run {
+        hosts: 4,
+        memory_mib: 1024,
+    };
+
+    #[test]
+    fn what_is_missing_is_said_in_one_line() {
+        let check =
+            |purpose: Purpose, change: fn(&mut Machine), absent: &[&str], says: Option<&str>| {
+                let mut machine = ENOUGH;
+                change(&mut machine);
+                let said =
+                    purpose.missing(&machine, |file| !absent.contains(&file), Path::new("/c"));
+                assert_eq!(said.as_deref(), says);
+            };
+        check(Purpose::Build, |_| (), &["ip"], None);
+        check(FOUR, |_| (), &["mmdebstrap"], None);
+        let install = "not found: ip, tc, ssh (Debian 12: apt-get install iproute2 openssh-client)";
+        check(FOUR, |_| (), &["ip", "tc", "ssh"], Some(install));
+        let root = "a testbed needs root, for network namespaces and file systems (sudo)";
+        check(FOUR, |of| of.is_root = false, &[], Some(root));
+        let memory = "5376 MiB of memory are needed and 5375 available (fewer --hosts)";
+        check(
+            FOUR,
+            |of| of.free_memory_mib = Some(5375),
+            &[],
+            Some(memory),
+        );
+        let disk = "8192 MiB of disk are needed and 100 free at /c (choose another --cache)";
+        check(
+            Purpose::Build,
+            |of| of.free_disk_mib = Some(100),
+            &[],
+            Some(disk),
+        );
+        let both = "not found: flex (Debian 12: apt-get install flex); 8192 MiB of disk are needed and 0 free at /c (choose another --cache)";
+        check(
+            Purpose::Build,
+            |of| of.free_disk_mib = Some(0),
+            &["flex"],
+            Some(both),
+        );
+        check(
+            FOUR,
+            |of| of.has_tun = false,
+            &[],
+            Some("no /dev/net/tun (modprobe tun)"),
+        );
+    }
+
+    #[test]
+    fn memory_is_what_is_available() {
+        let text = "MemTotal:       24682412 kB\nMemFree:        20000000 kB\nMemAvailable:   22247936 kB\n";
+        assert_eq!(memory(text), Some(21_726));
+        assert_eq!(memory("MemAvailable: much"), None);
+    }
+}

@@ -1,0 +1,121 @@
+//! Commands on the control domains.
+
+use std::process::Command;
+use std::time::Duration;
+
+use s_core_lab::{HostNumber, LabError, LabName, namespace, system};
+
+use crate::build::Image;
+use crate::plan::Plan;
+use crate::record;
+
+/// How long a connection may take to come about.
+const CONNECT: Duration = Duration::from_secs(60);
+
+/// The way into the control domains, over the management network.
+#[derive(Clone, Debug)]
+pub struct Remote {
+    plan: Plan,
+    image: Image,
+}
+
+impl Remote {
+    /// The way into the hosts of the testbed of this name.
+    ///
+    /// # Errors
+    ///
+    /// As [`load`](crate::load).
+    pub fn of(name: &LabName) -> Result<Self, LabError> {
+        let (plan, image) = record::load(name)?;
+        Ok(Self::new(plan, image))
+    }
+
+    pub(crate) const fn new(plan: Plan, image: Image) -> Self {
+        Self { plan, image }
+    }
+
+    /// The testbed.
+    pub const fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// `ssh` into a control domain, with the terminal if there is one; words of a command may follow. It has no time limit.
+    pub fn interactive(&self, host: HostNumber) -> Command {
+        let namespace = self.plan.layout().fabric_namespace();
+        let mut command = namespace::command(&namespace, "ssh");
+        command.args(self.arguments(host));
+        command
+    }
+
+    /// `ssh` into a control domain that ends after a time whatever happens; words of a command follow.
+    pub fn command(&self, host: HostNumber, within: Duration) -> Command {
+        let namespace = self.plan.layout().fabric_namespace();
+        let mut command = namespace::command(&namespace, "timeout");
+        command.args(["--kill-after=5".into(), within.as_secs().to_string()]);
+        command.arg("ssh").arg("-T").args(self.arguments(host));
+        command
+    }
+
+    /// Runs a shell's script on a control domain with this standard input, and returns its standard output.
+    ///
+    /// # Errors
+    ///
+    /// [`LabError::Failed`] with the end of its standard error if it fails or does not end in time.
+    pub fn run(
+        &self,
+        host: HostNumber,
+        script: &str,
+        input: &str,
+        within: Duration,
+    ) -> Result<String, LabError> {
+        system::run_with_input(self.command(host, within).arg(script), input)
+    }
+
+    fn arguments(&self, host: HostNumber) -> Vec<String> {
+        let file = |name| self.image.file(name).display().to_string();
+        let options = [
+            format!("IdentityFile={}", file("key")),
+            format!("UserKnownHostsFile={}", file("known_hosts")),
+            "GlobalKnownHostsFile=/dev/null".into(),
+            "StrictHostKeyChecking=yes".into(),
+            "IdentitiesOnly=yes".into(),
+            "BatchMode=yes".into(),
+            "LogLevel=ERROR".into(),
+            format!("ConnectTimeout={}", CONNECT.as_secs()),
+            "ServerAliveInterval=15".into(),
+            "ServerAliveCountMax=4".into(),
+        ];
+        // Nobody's own configuration has a say.
+        let mut words = vec!["-F".to_owned(), "/dev/null".into()];
+        words.extend(options.into_iter().flat_map(|option| ["-o".into(), option]));
+        words.push(format!(
+            "root@{}",
+            self.plan.layout().management_address(host)
+        ));
+        words
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::Size;
+
+    #[test]
+    fn golden_command_line() {
+        let plan = Plan::new("demo".parse().unwrap(), Size::default()).unwrap();
+        let remote = Remote::new(plan, Image::from_directory("/c/image-1".into()));
+        let command = remote.command(HostNumber(2), Duration::from_secs(30));
+        let words: Vec<_> = command
+            .get_args()
+            .map(|word| word.to_string_lossy())
+            .collect();
+        assert_eq!(
+            words.join(" "),
+            "netns exec score-demo-fabric timeout --kill-after=5 30 ssh -T -F /dev/null -o IdentityFile=/c/image-1/key \
+             -o UserKnownHostsFile=/c/image-1/known_hosts -o GlobalKnownHostsFile=/dev/null -o StrictHostKeyChecking=yes \
+             -o IdentitiesOnly=yes -o BatchMode=yes -o LogLevel=ERROR -o ConnectTimeout=60 -o ServerAliveInterval=15 \
+             -o ServerAliveCountMax=4 root@192.168.77.2"
+        );
+    }
+}

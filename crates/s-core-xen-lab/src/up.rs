@@ -1,0 +1,145 @@
+//! Starts a testbed.
+
+use std::thread;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use s_core_lab::{HostNumber, LabError, LabName, system, up_with};
+
+use crate::build::Image;
+use crate::cache::Cache;
+use crate::domain;
+use crate::host::{self, Base};
+use crate::plan::Plan;
+use crate::prerequisites::Purpose;
+use crate::progress::Stage;
+use crate::record;
+use crate::snapshot::{self, Snapshot};
+use crate::ssh::Remote;
+
+/// How long a host that goes on from a snapshot may take to answer.
+const AWAKE: Duration = Duration::from_secs(120);
+
+/// How a testbed is started.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct UpOptions {
+    /// Whether all hosts start from nothing although there is a snapshot, and none is taken.
+    pub fresh: bool,
+}
+
+/// What hears how far the hosts are, from several threads.
+pub(crate) type Tell<'a> = &'a (dyn Fn(HostNumber, Stage) + Sync);
+
+/// Starts a testbed: the switches, the hosts behind them, and the VMs. When it returns, every VM answers its control domain.
+///
+/// The first time all hosts boot, and their states are kept in the cache; later the same testbed goes on from there.
+/// `tell` is called from several threads.
+///
+/// # Errors
+///
+/// [`LabError::Missing`] if the machine lacks something or there is no image; any other if something could not be started. In
+/// each case nothing is left running.
+pub fn up(plan: &Plan, cache: &Cache, options: UpOptions, tell: Tell<'_>) -> Result<(), LabError> {
+    let purpose = Purpose::Run {
+        hosts: plan.layout().shape().hosts,
+        memory_mib: plan.host_memory_mib(),
+    };
+    purpose.check(cache)?;
+    let image = Image::of(cache)?;
+    let remote = Remote::new(plan.clone(), image.clone());
+    let snapshot = Snapshot::of(cache, plan, &image)?;
+    let known = snapshot.directory().filter(|_| !options.fresh);
+    up_with(plan.layout(), &|| false, || {
+        record::write(plan, &image)?;
+        join_management(plan)?;
+        if let Some(directory) = known {
+            on_all(plan, |host| {
+                snapshot::restore(plan, host, &image, &directory)
+            })?;
+            on_all(plan, |host| wake(&remote, host, tell))?;
+            return Ok(());
+        }
+        on_all(plan, |host| start(&remote, host, &image, tell))?;
+        if !options.fresh {
+            // A testbed without a snapshot is a testbed all the same.
+            if let Err(error) = snapshot.take(plan, tell) {
+                tracing::warn!(%error, "no snapshot, the next start takes as long as this one");
+            }
+        }
+        Ok(())
+    })
+}
+
+/// Starts a host again after [`kill_host`](s_core_lab::kill_host), with the disk that it had and without any VM, as after a power cut.
+///
+/// # Errors
+///
+/// As [`load`](crate::load), and if the host does not start.
+pub fn restart_host(name: &LabName, host: HostNumber, tell: Tell<'_>) -> Result<(), LabError> {
+    let (plan, image) = record::load(name)?;
+    host::boot(&plan, host, &image, tell)
+}
+
+/// Gives this machine a place on the management network.
+fn join_management(plan: &Plan) -> Result<(), LabError> {
+    let address = plan.operator_address();
+    let line = format!(
+        "addr add {address}/24 dev {}",
+        plan.layout().management_switch()
+    );
+    system::ip_batch(&plan.layout().fabric_namespace(), &[line])
+}
+
+fn start(remote: &Remote, host: HostNumber, image: &Image, tell: Tell<'_>) -> Result<(), LabError> {
+    let plan = remote.plan();
+    let disk = image.file("base.img");
+    let base = Base {
+        path: &disk,
+        format: "raw",
+    };
+    host::prepare(plan, host, &base)?;
+    host::boot(plan, host, image, tell)?;
+    set_clock(remote, host)?;
+    let layout = plan.layout();
+    let vms = layout.vms().filter(|vm| layout.first_host(*vm) == host);
+    for (number, vm) in (1..).zip(vms) {
+        domain::start(remote, host, vm)?;
+        tell(host, Stage::Domains(number));
+    }
+    Ok(())
+}
+
+fn wake(remote: &Remote, host: HostNumber, tell: Tell<'_>) -> Result<(), LabError> {
+    snapshot::resume(remote.plan(), host)?;
+    set_clock(remote, host)?;
+    tell(host, Stage::Restored);
+    Ok(())
+}
+
+/// Tells a control domain what time it is: a state that was kept goes on at the time when it was.
+fn set_clock(remote: &Remote, host: HostNumber) -> Result<(), LabError> {
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    let script = format!("date -u -s @{} >/dev/null", now.as_secs());
+    remote.run(host, &script, "", AWAKE).map(drop)
+}
+
+/// Does something on all hosts at once; the first that fails is the one that is reported, after all have ended.
+fn on_all(
+    plan: &Plan,
+    work: impl Fn(HostNumber) -> Result<(), LabError> + Sync,
+) -> Result<(), LabError> {
+    thread::scope(|scope| {
+        let hosts = plan.layout().hosts();
+        let workers: Vec<_> = hosts
+            .map(|host| {
+                scope.spawn({
+                    let work = &work;
+                    move || work(host)
+                })
+            })
+            .collect();
+        let ended: Vec<_> = workers.into_iter().map(|worker| worker.join()).collect();
+        (ended.into_iter()).try_for_each(|ended| ended.expect("starting a host does not panic"))
+    })
+}

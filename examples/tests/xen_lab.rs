@@ -1,0 +1,63 @@
+//! `xen-lab` as its users call it, as far as that starts no host.
+
+mod program;
+
+use program::program;
+
+#[test]
+fn wrong_calls_are_refused() {
+    let check = |arguments: &[&str], code, says: &str| {
+        let output = program("xen-lab")
+            .args(arguments)
+            .output()
+            .expect("it was built");
+        let err = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {err}");
+        assert!(err.contains(says), "{arguments:?}: {err}");
+    };
+    for (arguments, says) in [
+        (&["up", "--hosts", "0"][..], "hosts: 0 is not 1 to 16"),
+        (
+            &["up", "--memory", "32"],
+            "memory: 32 MiB are not 40 to 256",
+        ),
+        (
+            &["up", "--domains", "11"],
+            "domains: a host has room for 10 of 40 MiB",
+        ),
+        (
+            &["build", "--cache", "/a,b"],
+            "cache: /a,b has other characters than",
+        ),
+        (
+            &["down", "--name", "../etc"],
+            "is not 1 to 8 lower-case letters and digits",
+        ),
+        (&["console", "x"], "invalid value 'x' for '<HOST>'"),
+        (&[], "Usage: xen-lab"),
+    ] {
+        check(arguments, 2, says);
+    }
+    let absent = "there is no laboratory xennone";
+    check(&["console", "1", "--name", "xennone"], 1, absent);
+    check(&["ssh", "--name", "xennone", "1", "xl", "list"], 1, absent);
+    // Without an image: what would make it, if nothing is missing before.
+    let cache = std::env::temp_dir().join("s-core-no-such-cache");
+    let cache = cache
+        .to_str()
+        .expect("a temporary directory has a plain path");
+    let output = program("xen-lab")
+        .args(["up", "--name", "xennone", "--cache", cache])
+        .output();
+    let output = output.expect("it was built");
+    let err = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{err}");
+    let said = [
+        format!("(xen-lab build --cache {cache})"),
+        "needs root".into(),
+        "apt-get install".into(),
+        "are needed".into(),
+    ];
+    assert!(said.iter().any(|said| err.contains(said)), "{err}");
+    assert_eq!(err.lines().count(), 1, "{err}");
+}
