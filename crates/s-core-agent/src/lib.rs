@@ -36,6 +36,7 @@
 //! # The types to know
 //!
 //! - [`Agent`], [`AgentConfig`], [`AgentHandle`]: start, ask and stop an agent; an [`Observer`] is told each [`Event`].
+//! - [`EventFile`]: the events as lines of JSON for an operator's tools, [`EventLine`].
 //! - [`ConfigFile`]: the same from a TOML file, for Xen and Open vSwitch.
 //! - [`embedded`]: a whole data centre of agents on one machine.
 //! - [`read_key_file`]: the secret that the agents of a cluster share.
@@ -92,6 +93,7 @@ pub mod embedded;
 mod ends;
 mod error;
 mod event;
+mod event_file;
 mod flows;
 mod gate;
 mod interception;
@@ -102,6 +104,7 @@ mod mark_file;
 mod network;
 mod observe;
 mod post;
+mod said;
 mod signals;
 mod status;
 mod verify;
@@ -115,9 +118,11 @@ pub use config_file::{
 };
 pub use error::AgentError;
 pub use event::{Event, Observer};
+pub use event_file::EventFile;
 pub use key_file::{KeyFileError, lab_key, read_key_file};
 pub use mark_file::MarkFileError;
 pub use observe::{Observation, ObserveError, ObservedVm, observe};
+pub use said::{EventLine, Said};
 pub use signals::on_termination;
 pub use status::{AgentStatus, FlowTotals, InterceptionStatus, SwitchStatus};
 

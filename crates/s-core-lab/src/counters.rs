@@ -52,6 +52,23 @@ pub fn host_link_counters(layout: &Layout) -> Result<BTreeMap<HostNumber, LinkCo
     })
 }
 
+/// The counters of the hosts' links to the management network's switch, read at one moment; `up` is what a host has sent.
+///
+/// # Errors
+///
+/// As [`link_counters`]; there is none without a management network.
+pub fn management_link_counters(
+    layout: &Layout,
+) -> Result<BTreeMap<HostNumber, LinkCounters>, LabError> {
+    let ports = layout
+        .hosts()
+        .map(|host| (host, layout.management_switch_port(host)));
+    read(layout, ports, |[received, sent]| LinkCounters {
+        up: received,
+        down: sent,
+    })
+}
+
 /// The counters of these interfaces of the fabric.
 fn read<K: Ord>(
     layout: &Layout,

@@ -193,6 +193,11 @@ impl Layout {
         "mgmt0"
     }
 
+    /// The port of the management network's switch that leads to a host.
+    pub fn management_switch_port(&self, host: HostNumber) -> String {
+        format!("m{}", host.0)
+    }
+
     /// The name of the management network's switch in the fabric's namespace.
     pub const fn management_switch(&self) -> &'static str {
         "mgmt"
@@ -303,6 +308,11 @@ impl Layout {
     /// The name of a switch, a bridge of the fabric's namespace: `level` 0 for racks, the number of levels for the core.
     pub fn switch(&self, level: u8, number: u16) -> String {
         format!("s{level}.{number}")
+    }
+
+    /// The name of the switch at the top of the tree.
+    pub fn core_switch(&self) -> String {
+        self.switch(self.levels(), 1)
     }
 
     /// The switches at both ends of a link: lower, upper.

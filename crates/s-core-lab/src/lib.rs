@@ -22,7 +22,7 @@ pub mod system;
 pub mod traffic;
 mod up;
 
-pub use counters::{LinkCounters, host_link_counters, link_counters};
+pub use counters::{LinkCounters, host_link_counters, link_counters, management_link_counters};
 pub use down::{Removed, down};
 pub use error::LabError;
 pub use faults::{Cable, cut, hang_switch, kill_host, mend, restart_switch, resume_switch};

@@ -150,6 +150,11 @@ impl Plan {
         Ipv4Addr::new(192, 168, 77, 254)
     }
 
+    /// This machine's address on the VMs' network, from which it tells them what to send, and probes them.
+    pub const fn fabric_operator_address(&self) -> Ipv4Addr {
+        Ipv4Addr::new(10, 77, 0, 254)
+    }
+
     /// A file of a host on this machine.
     pub(crate) fn host_file(&self, host: HostNumber, file: &str) -> PathBuf {
         self.layout.host_directory(host).join(file)

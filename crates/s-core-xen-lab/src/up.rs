@@ -125,7 +125,7 @@ fn set_clock(remote: &Remote, host: HostNumber) -> Result<(), LabError> {
 }
 
 /// Does something on all hosts at once; the first that fails is the one that is reported, after all have ended.
-fn on_all(
+pub(crate) fn on_all(
     plan: &Plan,
     work: impl Fn(HostNumber) -> Result<(), LabError> + Sync,
 ) -> Result<(), LabError> {
@@ -140,6 +140,7 @@ fn on_all(
             })
             .collect();
         let ended: Vec<_> = workers.into_iter().map(|worker| worker.join()).collect();
-        (ended.into_iter()).try_for_each(|ended| ended.expect("starting a host does not panic"))
+        (ended.into_iter())
+            .try_for_each(|ended| ended.expect("what is done on a host does not panic"))
     })
 }

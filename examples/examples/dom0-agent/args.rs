@@ -16,6 +16,7 @@ Examples:
   dom0-agent check-config /etc/s-core/agent.toml
   dom0-agent --config /etc/s-core/agent.toml   the agent of this host (Xen and Open vSwitch)
   dom0-agent --config /etc/s-core/agent.toml --mint   the same, with a new token at once
+  dom0-agent --config /etc/s-core/agent.toml --events /var/log/s-core-events.jsonl
   dom0-agent clean /etc/s-core/agent.toml      after a kill -9, if the agent shall not start again
   dom0-agent capture --config /etc/s-core/agent.toml --out snapshot
 
@@ -38,6 +39,10 @@ pub(crate) struct Cli {
     /// start sooner: after [timing] silence the agents make one by themselves. On one host only
     #[arg(long, requires = "config")]
     pub(crate) mint: bool,
+    /// Add a line of JSON per event to this file, or with - write it to standard output, for programs to read: token, decisions,
+    /// migrations, rounds, trouble. The agent never waits for it
+    #[arg(long, value_name = "FILE|-", requires = "config")]
+    pub(crate) events: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) demo: DemoArgs,
 }

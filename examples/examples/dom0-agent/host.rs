@@ -6,8 +6,8 @@ use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
 use s_core_agent::{
-    Agent, AgentConfig, AgentHandle, ConfigFile, FlowSourceKind, Mint, Observation, observe,
-    on_termination,
+    Agent, AgentConfig, AgentHandle, ConfigFile, EventFile, FlowSourceKind, Mint, Observation,
+    Said, observe, on_termination,
 };
 use s_core_backend::xl::receive as receive_at;
 use s_core_examples::Failure;
@@ -60,7 +60,7 @@ pub(crate) fn clean(path: &Path) -> Result<(), Failure> {
 /// Runs until SIGTERM or SIGINT; a second one does not wait for a migration in flight.
 ///
 /// With `mint` it makes a token although there was one before.
-pub(crate) fn serve(path: &Path, mint: bool) -> Result<(), Failure> {
+pub(crate) fn serve(path: &Path, mint: bool, events: Option<&Path>) -> Result<(), Failure> {
     let (file, mut config) = load(path)?;
     let mut mint = mint
         .then(|| {
@@ -69,6 +69,8 @@ pub(crate) fn serve(path: &Path, mint: bool) -> Result<(), Failure> {
             mint.ok_or_else(|| Failure::failed(format!("{}: {missing}", path.display())))
         })
         .transpose()?;
+    let events = events.map(open_events).transpose()?;
+    config.observer = events.as_ref().map(EventFile::observer);
     let (told, ends) = channel();
     on_termination(move |count| {
         if count > 1 {
@@ -78,6 +80,9 @@ pub(crate) fn serve(path: &Path, mint: bool) -> Result<(), Failure> {
         let _ = told.send(());
     })?;
     let agent = Agent::start(config, file.hypervisor()?, file.flow_source())?;
+    if let Some(events) = &events {
+        events.say(Said::Ready);
+    }
     let (began, mark) = (Instant::now(), agent.status()?.mark);
     while !agent.is_finished() {
         if ends.recv_timeout(LOOK) != Err(RecvTimeoutError::Timeout) {
@@ -89,6 +94,11 @@ pub(crate) fn serve(path: &Path, mint: bool) -> Result<(), Failure> {
         }
     }
     Ok(agent.join()?)
+}
+
+fn open_events(path: &Path) -> Result<EventFile, Failure> {
+    EventFile::open(path)
+        .map_err(|error| Failure::failed(format!("--events {}: {error}", path.display())))
 }
 
 /// Makes a token, unless one has passed since the highest mark was `mark`.

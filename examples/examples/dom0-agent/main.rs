@@ -37,7 +37,7 @@ fn main() -> ExitCode {
             }
             (None, Some(config)) => {
                 log("info")?;
-                host::serve(&config, cli.mint)
+                host::serve(&config, cli.mint, cli.events.as_deref())
             }
             (None, None) => {
                 log("error")?;

@@ -13,9 +13,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
+use s_core_agent::{EventLine, Said};
 
 use super::configuration::{self, AgentSettings};
-use super::said::Said;
+use super::site::Heard;
 use crate::error::LabError;
 use crate::layout::{HostNumber, Layout};
 use crate::namespace;
@@ -39,17 +40,6 @@ pub struct AgentProgram {
     pub path: PathBuf,
     /// What comes before the host's number.
     pub arguments: Vec<OsString>,
-}
-
-/// Something that an agent has said.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Heard {
-    /// When.
-    pub at: Instant,
-    /// Which host's agent.
-    pub host: HostNumber,
-    /// What; `None` when it has ended.
-    pub said: Option<Said>,
 }
 
 /// A process, and what it logs.
@@ -190,8 +180,8 @@ impl Cluster {
             thread::spawn(move || {
                 let lines = BufReader::new(output).lines().map_while(Result::ok);
                 for line in lines {
-                    match serde_json::from_str(&line) {
-                        Ok(said) => tell(&told, host, Some(said)),
+                    match line.parse::<EventLine>() {
+                        Ok(EventLine { said, .. }) => tell(&told, host, Some(said)),
                         Err(error) => tracing::warn!(host = host.0, %error, line, "not understood"),
                     }
                 }

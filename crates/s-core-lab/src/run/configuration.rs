@@ -206,8 +206,12 @@ fn agent_toml(layout: &Layout, settings: &AgentSettings, host: HostNumber) -> St
     )
 }
 
-/// A key as `dom0-agent` reads it: 64 hexadecimal digits.
-fn random_key() -> Result<String, LabError> {
+/// A new key as an agent reads it: 64 hexadecimal digits.
+///
+/// # Errors
+///
+/// [`LabError::File`] if the system has no random octets to give.
+pub fn random_key() -> Result<String, LabError> {
     let path = Path::new("/dev/urandom");
     let mut bytes = [0; 32];
     let read = fs::File::open(path).and_then(|mut file| file.read_exact(&mut bytes));

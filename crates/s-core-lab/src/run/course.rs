@@ -7,8 +7,8 @@ use s_core_model::{ServerId, VmId};
 use s_core_sim::snapshot::Snapshot;
 
 use super::data_centre::Homes;
+use super::site::Method;
 use crate::error::LabError;
-use crate::hypervisor::MigrationReport;
 use crate::layout::{HostNumber, Layout, Link};
 use crate::traffic::{ProbeSeries, ThroughputSeries};
 use crate::{LinkCounters, host_link_counters, link_counters};
@@ -41,6 +41,17 @@ pub struct Migration {
     pub began: Duration,
     /// When it had ended.
     pub ended: Duration,
+    /// What it took, as far as somebody has measured it.
+    pub measured: Option<Measured>,
+}
+
+/// What a migration took.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Measured {
+    /// What was sent from host to host, in bytes.
+    pub bytes: Option<u64>,
+    /// How long the VM stood still.
+    pub downtime: Option<Duration>,
 }
 
 /// A round of the token that has ended.
@@ -76,21 +87,34 @@ pub struct LinkLoads {
     pub hosts: BTreeMap<HostNumber, f64>,
 }
 
-/// The counters of links between switches, and of hosts' links.
-pub(super) type Counters = (
-    BTreeMap<Link, LinkCounters>,
-    BTreeMap<HostNumber, LinkCounters>,
-);
+/// What links have carried so far, by their own counters.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LinkCounts {
+    /// Links between switches.
+    pub links: BTreeMap<Link, LinkCounters>,
+    /// The hosts' links to their racks' switches.
+    pub hosts: BTreeMap<HostNumber, LinkCounters>,
+}
+
+impl LinkCounts {
+    /// The counters of a laboratory right now.
+    ///
+    /// # Errors
+    ///
+    /// As [`link_counters`].
+    pub fn read(layout: &Layout) -> Result<Self, LabError> {
+        Ok(Self {
+            links: link_counters(layout)?,
+            hosts: host_link_counters(layout)?,
+        })
+    }
+}
 
 impl LinkLoads {
-    pub(super) fn counters(layout: &Layout) -> Result<Counters, LabError> {
-        Ok((link_counters(layout)?, host_link_counters(layout)?))
-    }
-
-    pub(super) fn between(before: &Counters, after: &Counters, passed: Duration) -> Self {
+    pub(super) fn between(before: &LinkCounts, after: &LinkCounts, passed: Duration) -> Self {
         Self {
-            links: loads(&before.0, &after.0, passed),
-            hosts: loads(&before.1, &after.1, passed),
+            links: loads(&before.links, &after.links, passed),
+            hosts: loads(&before.hosts, &after.hosts, passed),
         }
     }
 
@@ -122,6 +146,8 @@ fn loads<K: Copy + Ord>(
 pub struct Course {
     /// The laboratory.
     pub layout: Layout,
+    /// How all of this was found out.
+    pub method: Method,
     /// Where VMs were.
     pub first_homes: Homes,
     /// Where they are.
@@ -138,8 +164,6 @@ pub struct Course {
     pub lost: Vec<LostAgent>,
     /// What else was not as it should be at the end: VMs that are not where the agents said, agents that had to be killed.
     pub warnings: Vec<String>,
-    /// What the hypervisors say of migrations in this time.
-    pub reports: Vec<MigrationReport>,
     /// How many times a VM held the token.
     pub hops: u64,
     /// CPU seconds of all agents, hypervisors included.
@@ -167,9 +191,10 @@ pub struct Course {
 }
 
 impl Course {
-    pub(super) fn new(layout: &Layout, homes: Homes) -> Self {
+    pub(super) fn new(layout: &Layout, method: Method, homes: Homes) -> Self {
         Self {
             layout: layout.clone(),
+            method,
             first_homes: homes.clone(),
             homes,
             agents_from: Duration::ZERO,
@@ -178,7 +203,6 @@ impl Course {
             failed: 0,
             lost: Vec::new(),
             warnings: Vec::new(),
-            reports: Vec::new(),
             hops: 0,
             agents_seconds: 0.0,
             rounds: Vec::new(),

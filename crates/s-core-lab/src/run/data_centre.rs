@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use s_core_model::{MigrationCost, ServerId, VmId};
 use s_core_sim::snapshot::{Settings, Snapshot, TrafficEntry};
 use s_core_sim::{Outcome, Rules, RunLimits, Simulation};
+use s_core_token::PolicyKind;
 
-use super::configuration::{AgentSettings, link_weights};
+use super::configuration::link_weights;
 use super::error::RunError;
 use crate::error::LabError;
 use crate::layout::Layout;
@@ -71,8 +72,8 @@ pub(super) fn cost(
 /// # Errors
 ///
 /// [`RunError::Simulation`] if the snapshot does not do.
-pub(super) fn planned(snapshot: &Snapshot, settings: &AgentSettings) -> Result<Outcome, RunError> {
-    let policy = settings.policy.build();
+pub(super) fn planned(snapshot: &Snapshot, policy: PolicyKind) -> Result<Outcome, RunError> {
+    let policy = policy.build();
     let rules = Rules {
         migration_cost: snapshot.migration_cost(),
         ..Rules::default()

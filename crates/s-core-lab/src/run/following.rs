@@ -3,28 +3,100 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
+use s_core_agent::Said;
 use s_core_agent::embedded::Settling;
 use s_core_model::{MigrationCost, VmId};
+use s_core_token::PolicyKind;
 
-use super::cluster::{AgentProgram, Cluster, Heard};
-use super::control::ControlTraffic;
 use super::course::{Course, LinkLoads, LostAgent, Migration, Round, Sample};
-use super::data_centre::{Homes, cost, homes, planned, snapshot};
+use super::data_centre::{cost, planned, snapshot};
 use super::error::RunError;
-use super::said::Said;
+use super::site::{Heard, Site};
 use super::{RunSettings, Watcher};
-use crate::layout::{HostNumber, Layout};
-use crate::traffic::{Reading, Truth};
+use crate::layout::HostNumber;
+use crate::traffic::Reading;
 
-/// How often the cost is computed.
-const SAMPLE: Duration = Duration::from_secs(1);
+/// How often to look whether the watcher stops a run.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// How a run is followed.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct FollowSettings {
+    /// The agents' policy, for the plan that their work is compared with.
+    pub policy: PolicyKind,
+    /// The agents' c_m, relative to what the VM costs, for the same.
+    pub migration_cost: f64,
+    /// How far back the true rates look, as the agents' do.
+    pub window: Duration,
+    /// How often the cost is computed.
+    pub every: Duration,
+    /// How long to measure before the agents start, and again after the cost has settled.
+    pub rest: Duration,
+    /// After this time the run ends though the cost has not settled.
+    pub limit: Duration,
+}
+
+impl From<&RunSettings> for FollowSettings {
+    /// The cost is computed every second.
+    fn from(settings: &RunSettings) -> Self {
+        Self {
+            policy: settings.agents.policy,
+            migration_cost: settings.agents.migration_cost,
+            window: settings.agents.window,
+            every: Duration::from_secs(1),
+            rest: settings.rest,
+            limit: settings.limit,
+        }
+    }
+}
+
+/// Looks at a site's traffic, starts its agents, and follows them until the cost has settled, the watcher stops it or the limit is
+/// over. All times of the result are since `begin`.
+///
+/// # Errors
+///
+/// [`RunError`] if the site fails, or all agents have ended by themselves. The caller sees to it that nothing is left running.
+pub fn follow(
+    site: &mut dyn Site,
+    settings: &FollowSettings,
+    begin: Instant,
+    watcher: &mut dyn Watcher,
+) -> Result<Course, RunError> {
+    let homes = site.homes()?;
+    watcher.placed(&homes);
+    let course = Course::new(site.layout(), site.method(), homes);
+    let mut following = Following {
+        alive: site.layout().hosts().collect(),
+        site,
+        settings,
+        watcher,
+        begin,
+        readings: VecDeque::new(),
+        course,
+        settling: Settling::default(),
+        settled: false,
+        sampled: begin,
+        under_way: BTreeMap::new(),
+    };
+    following.rest(Agents::None)?;
+    if !following.watcher.is_stopped() {
+        following.work()?;
+    }
+    following.finish()
+}
+
+/// Whether there are agents to listen to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Agents {
+    None,
+    Running,
+}
 
 /// Keeps account of a run.
-pub(super) struct Following<'a> {
-    layout: &'a Layout,
-    settings: &'a RunSettings,
-    truth: Truth,
-    control: ControlTraffic,
+struct Following<'a> {
+    site: &'a mut dyn Site,
+    settings: &'a FollowSettings,
+    watcher: &'a mut dyn Watcher,
     begin: Instant,
     /// Those of the last window, the oldest first; and the very first.
     readings: VecDeque<Reading>,
@@ -38,48 +110,23 @@ pub(super) struct Following<'a> {
     alive: BTreeSet<HostNumber>,
 }
 
-impl<'a> Following<'a> {
-    pub(super) fn new(
-        layout: &'a Layout,
-        settings: &'a RunSettings,
-        truth: Truth,
-        control: ControlTraffic,
-        begin: Instant,
-        homes: Homes,
-    ) -> Self {
-        Self {
-            layout,
-            settings,
-            truth,
-            control,
-            begin,
-            readings: VecDeque::new(),
-            course: Course::new(layout, homes),
-            settling: Settling::default(),
-            settled: false,
-            sampled: begin,
-            under_way: BTreeMap::new(),
-            alive: layout.hosts().collect(),
-        }
-    }
-
+impl Following<'_> {
     /// Starts the agents, follows them, and looks on for a while once the cost has settled, until all have ended.
-    pub(super) fn work(
-        &mut self,
-        program: AgentProgram,
-        watcher: &mut dyn Watcher,
-    ) -> Result<(), RunError> {
-        let mut cluster = Cluster::start(self.layout, &self.settings.agents, program)?;
+    fn work(&mut self) -> Result<(), RunError> {
+        self.site.start_agents()?;
         self.course.agents_from = self.begin.elapsed();
-        self.follow(&mut cluster, watcher)?;
-        self.rest(Some(&mut cluster), watcher)?;
-        self.course.agents_seconds = cluster.cpu_seconds();
-        watcher.ending();
-        let stopped = cluster.stop();
+        let by = Instant::now() + self.settings.limit;
+        while !self.settled && !self.watcher.is_stopped() && Instant::now() < by {
+            self.step(Agents::Running)?;
+        }
+        self.rest(Agents::Running)?;
+        self.course.agents_seconds = self.site.cpu_seconds();
+        self.watcher.ending();
+        let stopped = self.site.stop_agents();
         // What was still said: a migration may have ended meanwhile. All have ended, as they were told to.
-        while let Some(heard) = cluster.next(Duration::ZERO) {
+        while let Some(heard) = self.site.next(Duration::ZERO) {
             if let Some(said) = &heard.said {
-                watcher.heard(&heard);
+                self.watcher.heard(&heard);
                 self.hear(&heard, said)?;
             }
         }
@@ -89,74 +136,50 @@ impl<'a> Following<'a> {
     }
 
     /// Looks at the traffic for a while, without agents or with agents that have settled.
-    pub(super) fn rest(
-        &mut self,
-        mut cluster: Option<&mut Cluster>,
-        watcher: &mut dyn Watcher,
-    ) -> Result<(), RunError> {
-        let before = LinkLoads::counters(self.layout)?;
+    fn rest(&mut self, agents: Agents) -> Result<(), RunError> {
+        let before = self.site.links()?;
         let began = Instant::now();
         let by = began + self.settings.rest;
-        while Instant::now() < by && !watcher.is_stopped() {
-            self.second(cluster.as_deref_mut(), watcher)?;
+        while Instant::now() < by && !self.watcher.is_stopped() {
+            self.step(agents)?;
         }
-        let after = LinkLoads::counters(self.layout)?;
+        let after = self.site.links()?;
         let loads = LinkLoads::between(&before, &after, began.elapsed());
         self.course.loads.push(loads);
         Ok(())
     }
 
-    fn follow(&mut self, cluster: &mut Cluster, watcher: &mut dyn Watcher) -> Result<(), RunError> {
-        let by = Instant::now() + self.settings.limit;
-        while !self.settled && !watcher.is_stopped() && Instant::now() < by {
-            self.second(Some(cluster), watcher)?;
-        }
-        Ok(())
-    }
-
     /// Hears what is said until it is time to compute the cost, and does; or until the cost has settled.
-    fn second(
-        &mut self,
-        cluster: Option<&mut Cluster>,
-        watcher: &mut dyn Watcher,
-    ) -> Result<(), RunError> {
-        let by = self.sampled + SAMPLE;
+    fn step(&mut self, agents: Agents) -> Result<(), RunError> {
+        let by = self.sampled + self.settings.every;
         let left = || by.saturating_duration_since(Instant::now());
-        let Some(cluster) = cluster else {
-            std::thread::sleep(left());
-            return self.sample(watcher);
-        };
         let settled_before = self.settled;
-        while !left().is_zero() && self.settled == settled_before {
-            let Some(heard) = cluster.next(left()) else {
-                continue;
-            };
-            watcher.heard(&heard);
-            match &heard.said {
-                Some(said) => self.hear(&heard, said)?,
-                None => self.lose(&heard, cluster, watcher)?,
+        while !left().is_zero() && self.settled == settled_before && !self.watcher.is_stopped() {
+            if agents == Agents::None {
+                std::thread::sleep(left().min(LOOK));
+            } else if let Some(heard) = self.site.next(left().min(LOOK)) {
+                self.watcher.heard(&heard);
+                match &heard.said {
+                    Some(said) => self.hear(&heard, said)?,
+                    None => self.lose(&heard)?,
+                }
             }
         }
         if left().is_zero() {
-            self.sample(watcher)?;
+            self.sample()?;
         }
         Ok(())
     }
 
     /// An agent has ended by itself.
-    fn lose(
-        &mut self,
-        heard: &Heard,
-        cluster: &mut Cluster,
-        watcher: &mut dyn Watcher,
-    ) -> Result<(), RunError> {
+    fn lose(&mut self, heard: &Heard) -> Result<(), RunError> {
         let host = heard.host;
-        let why = cluster.why_ended(host);
+        let why = self.site.why_ended(host);
         self.alive.remove(&host);
         if self.alive.is_empty() {
             return Err(RunError::NoAgentLeft { host: host.0, why });
         }
-        watcher.lost(host, &why);
+        self.watcher.lost(host, &why);
         self.settling.disturb();
         let at = heard.at.saturating_duration_since(self.begin);
         self.course.lost.push(LostAgent { host, at, why });
@@ -184,7 +207,9 @@ impl<'a> Following<'a> {
                     gain: *gain,
                     began,
                     ended: at,
+                    measured: None,
                 });
+                self.watcher.placed(&self.course.homes);
             }
             Said::NotMoved { vm, .. } => {
                 self.under_way.remove(vm);
@@ -193,30 +218,33 @@ impl<'a> Following<'a> {
             Said::Stayed {
                 informed: false, ..
             }
-            | Said::Trouble { .. } => self.settling.disturb(),
+            | Said::Trouble { .. }
+            // It was started anew.
+            | Said::Ready => self.settling.disturb(),
             Said::RoundEnded {
                 round,
                 migrations,
                 quiet_rounds,
             } => {
                 self.settled |= self.settling.end_round(*migrations, *quiet_rounds);
+                let control_bytes = self.site.control_bytes()?;
                 self.course.rounds.push(Round {
                     number: *round,
                     at,
                     migrations: *migrations,
-                    control_bytes: self.control.bytes()?,
+                    control_bytes,
                 });
             }
-            Said::Ready | Said::Stayed { .. } | Said::Minted { .. } => {}
+            _ => {}
         }
         Ok(())
     }
 
     /// Computes the cost of the last window's true traffic.
-    fn sample(&mut self, watcher: &mut dyn Watcher) -> Result<(), RunError> {
+    fn sample(&mut self) -> Result<(), RunError> {
         self.sampled = Instant::now();
-        let reading = self.truth.read()?;
-        let window = self.settings.agents.window;
+        let reading = self.site.traffic()?;
+        let window = self.settings.window;
         // The first one stays: the whole run is measured from there.
         while self.readings.len() > 2 && reading.at().duration_since(self.readings[1].at()) > window
         {
@@ -227,10 +255,10 @@ impl<'a> Following<'a> {
             let rates = reading.rates(then);
             let sample = Sample {
                 at: self.begin.elapsed(),
-                cost: cost(self.layout, &self.course.homes, rates)?,
+                cost: cost(self.site.layout(), &self.course.homes, rates)?,
                 migrations: self.course.migrations.len(),
             };
-            watcher.sample(&sample);
+            self.watcher.sample(&sample);
             self.course.samples.push(sample);
         }
         self.readings.push_back(reading);
@@ -238,29 +266,35 @@ impl<'a> Following<'a> {
     }
 
     /// The whole run's true rates, and what they cost before, after, and as the planner would have it.
-    pub(super) fn finish(mut self) -> Result<Course, RunError> {
+    fn finish(mut self) -> Result<Course, RunError> {
         self.course.settled = self.settled;
         self.find_homes();
+        self.site.complete(&mut self.course)?;
         let ends = self.readings.front().zip(self.readings.back());
         let rates = ends
             .map(|(first, last)| last.rates(first))
             .unwrap_or_default();
-        let price = MigrationCost::RelativeToVm(self.settings.agents.migration_cost);
-        let before = snapshot(self.layout, price, &self.course.first_homes, rates.clone())?;
-        let plan = planned(&before, &self.settings.agents)?;
+        let price = MigrationCost::RelativeToVm(self.settings.migration_cost);
+        let before = snapshot(
+            self.site.layout(),
+            price,
+            &self.course.first_homes,
+            rates.clone(),
+        )?;
+        let plan = planned(&before, self.settings.policy)?;
         self.course.initial_cost = plan.initial_cost;
         self.course.planned_cost = plan.final_cost;
         self.course.planned_migrations = plan.migrations.len();
-        self.course.final_cost = cost(self.layout, &self.course.homes, rates)?;
+        self.course.final_cost = cost(self.site.layout(), &self.course.homes, rates)?;
         self.course.snapshot = Some(before);
-        self.truth.remove()?;
         Ok(self.course)
     }
 
-    /// Where VMs are the hosts' databases say: an agent that was killed in the middle of a migration has told nobody.
+    /// Where VMs are the hosts say: an agent that was killed in the middle of a migration has told nobody.
     fn find_homes(&mut self) {
+        let found = self.site.homes();
         let course = &mut self.course;
-        let found = match homes(self.layout) {
+        let found = match found {
             Ok(found) => found,
             Err(error) => {
                 let unknown = "whether VMs are where the agents said is not known";

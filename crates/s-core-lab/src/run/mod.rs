@@ -1,7 +1,8 @@
 //! Agents at work in a laboratory: real traffic, real agents, and the cost as it truly is.
 //!
 //! [`run`] starts everything, follows it until the cost has settled, and tells what came of it as a [`Course`]; the
-//! laboratory is left up, with its VMs where they are.
+//! laboratory is left up, with its VMs where they are. [`follow`] does the same wherever there are hosts with agents and VMs, at
+//! any [`Site`].
 
 mod cluster;
 mod configuration;
@@ -10,38 +11,31 @@ mod course;
 mod data_centre;
 mod error;
 mod following;
+mod laboratory;
 mod lock;
+mod probed;
 mod report;
-mod said;
 mod serve;
+mod site;
 
-use std::collections::BTreeSet;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
-use s_core_agent::DEFAULT_PORT;
-use s_core_model::VmId;
+pub use s_core_agent::Said;
 
-pub use cluster::{AgentProgram, Cluster, Heard};
-pub use configuration::{AgentSettings, link_weights};
-pub use course::{Course, LinkLoads, LostAgent, Migration, Round, Sample};
+pub use cluster::{AgentProgram, Cluster};
+pub use configuration::{AgentSettings, link_weights, random_key};
+pub use control::ControlTraffic;
+pub use course::{Course, LinkCounts, LinkLoads, LostAgent, Measured, Migration, Round, Sample};
 pub use data_centre::Homes;
 pub use error::RunError;
+pub use following::{FollowSettings, follow};
 pub use lock::RunLock;
-pub use said::Said;
 pub use serve::serve;
+pub use site::{Heard, Method, Site};
 
-use crate::hypervisor::reports_since;
 use crate::layout::{HostNumber, Layout};
-use crate::traffic::{
-    Endpoint, PairTraffic, ProbeSettings, Probes, Sampler, Traffic, TrafficSettings, Truth,
-};
-use control::ControlTraffic;
-use following::Following;
-
-/// How often probed pairs' throughput is looked at.
-const THROUGHPUT: Duration = Duration::from_millis(100);
-/// The most pairs that are probed.
-const MOST_PROBED: usize = 64;
+use crate::traffic::{PairTraffic, TrafficSettings};
+use laboratory::Laboratory;
 
 /// How long a run may take, and how it is watched.
 #[derive(Clone, Debug)]
@@ -68,6 +62,11 @@ pub trait Watcher {
     /// An agent has ended by itself, for this reason; the run goes on with the others.
     fn lost(&mut self, host: HostNumber, why: &str) {
         let _ = (host, why);
+    }
+
+    /// VMs are there: at the beginning, and after each migration as the agents say.
+    fn placed(&mut self, homes: &Homes) {
+        let _ = homes;
     }
 
     /// The cost has been computed.
@@ -101,62 +100,14 @@ pub fn run(
     watcher: &mut dyn Watcher,
 ) -> Result<Course, RunError> {
     let _lock = RunLock::take(layout)?;
-    let endpoints = Endpoint::all(layout);
-    let truth = Truth::open(endpoints.clone())?;
-    let control = ControlTraffic::open(layout, DEFAULT_PORT)?;
-    let homes = data_centre::homes(layout)?;
-    let traffic = Traffic::start(&endpoints, &settings.pairs, settings.traffic.clone())?;
-    let (begin, began) = (Instant::now(), SystemTime::now());
-    let probed = probed(&settings.pairs);
-    let probes = Probes::start(&ends(&endpoints, &probed), ProbeSettings::from(begin))?;
-    let both_ways: Vec<_> = (probed.iter())
-        .flat_map(|&(a, b)| [(a, b), (b, a)])
-        .collect();
-    let sampler = Sampler::start(&traffic, &both_ways, THROUGHPUT, begin)?;
-    let mut following = Following::new(layout, settings, truth, control, begin, homes);
-    following.rest(None, watcher)?;
-    if !watcher.is_stopped() {
-        following.work(program, watcher)?;
-    }
-    let reports = reports_since(layout, began)?;
-    let series = probes.stop()?;
-    let throughput = sampler.stop();
-    traffic.stop()?;
-    let mut course = following.finish()?;
-    course.reports = reports;
-    course.probes = series;
-    course.throughput = throughput;
+    let begin = Instant::now();
+    let mut laboratory = Laboratory::start(layout, settings, program, begin)?;
+    let course = follow(
+        &mut laboratory,
+        &FollowSettings::from(settings),
+        begin,
+        watcher,
+    )?;
+    laboratory.end()?;
     Ok(course)
-}
-
-/// The endpoints of pairs.
-fn ends(endpoints: &[Endpoint], pairs: &[(VmId, VmId)]) -> Vec<(Endpoint, Endpoint)> {
-    let endpoint = |vm: VmId| {
-        let mut all = endpoints.iter();
-        all.find(|endpoint| endpoint.address == vm.addr()).cloned()
-    };
-    let pairs = pairs.iter();
-    pairs
-        .filter_map(|(a, b)| endpoint(*a).zip(endpoint(*b)))
-        .collect()
-}
-
-/// Pairs that are probed: each VM with the one that it exchanges most with, as far as it is not probed from there.
-fn probed(pairs: &[PairTraffic]) -> Vec<(VmId, VmId)> {
-    let mut dearest: Vec<_> = pairs.iter().collect();
-    dearest.sort_by(|x, y| {
-        let rates = [y, x].map(|pair| pair.rate.bytes_per_second());
-        rates[0]
-            .total_cmp(&rates[1])
-            .then((x.a, x.b).cmp(&(y.a, y.b)))
-    });
-    let mut seen = BTreeSet::new();
-    let mut probed = Vec::new();
-    for pair in dearest {
-        let new = [pair.a, pair.b].map(|vm| seen.insert(vm));
-        if new != [false, false] && probed.len() < MOST_PROBED {
-            probed.push((pair.a, pair.b));
-        }
-    }
-    probed
 }

@@ -8,7 +8,6 @@ use s_core_sim::report::{
 };
 
 use super::course::{Course, Migration};
-use crate::hypervisor::{Ended, MigrationReport};
 use crate::traffic::{ProbeSeries, ThroughputSeries};
 
 /// How long before and after a migration its VM is looked at.
@@ -21,7 +20,7 @@ impl Course {
         let sections = vec![self.cost(), self.links(), self.moves(), self.control()];
         let warnings = self.shortcomings();
         let warning = (!warnings.is_empty()).then(|| warnings.join(" "));
-        Document::new("S-CORE in a laboratory", sections)
+        Document::new(self.method.title.clone(), sections)
             .with_facts(facts)
             .with_warning(warning)
     }
@@ -85,8 +84,9 @@ impl Course {
                     "cost",
                     "Cost over time",
                     format!(
-                        "Of what the sending VMs' kernels counted in the last window. The agents ran from {began:.0} s on; \
-                         what a migration itself sends is no VM's traffic and not in it."
+                        "Of what {} in the last window. The agents ran from {began:.0} s on; what a migration \
+                         itself sends is no VM's traffic and not in it.",
+                        self.method.traffic
                     ),
                     Chart::Lines(chart),
                 ),
@@ -139,7 +139,7 @@ impl Course {
             "after",
         ]);
         for migration in &self.migrations {
-            moves.push(self.moved(migration));
+            moves.push(Self::moved(migration));
             felt.push(self.felt(migration));
         }
         let failed = match self.failed {
@@ -151,8 +151,8 @@ impl Course {
             blocks: vec![
                 Block::Table(
                     format!(
-                        "Every migration. \"Still\": how long the VM stood still, as the hypervisor \
-                         measured it.{failed}"
+                        "Every migration. \"Still\": how long the VM stood still, {}.{failed}",
+                        self.method.downtime
                     ),
                     moves,
                 ),
@@ -167,8 +167,8 @@ impl Course {
         }
     }
 
-    fn moved(&self, migration: &Migration) -> Vec<Cell> {
-        let report = self.report_of(migration);
+    fn moved(migration: &Migration) -> Vec<Cell> {
+        let measured = migration.measured.unwrap_or_default();
         let took = migration.ended.saturating_sub(migration.began);
         vec![
             Cell::text(migration.vm.to_string()),
@@ -176,8 +176,12 @@ impl Course {
             Cell::text(migration.target.to_string()),
             tenths(migration.began.as_secs_f64()),
             tenths(took.as_secs_f64()),
-            number(report.map(|report| report.bytes as f64 / f64::from(1 << 20))),
-            number(report.map(|report| 1e3 * report.downtime_seconds)),
+            number(
+                measured
+                    .bytes
+                    .map(|bytes| bytes as f64 / f64::from(1 << 20)),
+            ),
+            number(measured.downtime.map(|time| 1e3 * time.as_secs_f64())),
         ]
     }
 
@@ -204,17 +208,6 @@ impl Course {
         row.push(number(gap.map(milliseconds)));
         row.extend(spans.map(|span| number(mean(&throughput, span).map(|rate| rate / 1e6))));
         row
-    }
-
-    /// What the hypervisor says of a migration.
-    fn report_of(&self, migration: &Migration) -> Option<&MigrationReport> {
-        let vm = self.layout.vm_of(migration.vm)?;
-        let target = self.layout.host_of(migration.target)?;
-        let mut reports = self.reports.iter();
-        reports.find(|report| {
-            let same = report.vm == vm && report.target == target;
-            same && report.ended == Ended::Moved
-        })
     }
 
     fn control(&self) -> Section {

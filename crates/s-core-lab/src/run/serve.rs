@@ -1,17 +1,16 @@
 //! What the process of an agent does.
 
-use std::io::{Read as _, Write as _};
+use std::io::Read as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
 
-use s_core_agent::{Agent, ConfigFile, Observer, on_termination};
+use s_core_agent::{Agent, ConfigFile, EventFile, Said, on_termination};
 use s_core_sim::snapshot::read_locations;
 
 use super::configuration::HypervisorFile;
 use super::error::RunError;
-use super::said::Said;
 use crate::hypervisor::{LabHypervisor, MigrationSettings};
 use crate::layout::{HostNumber, Layout};
 
@@ -22,7 +21,7 @@ const LOOK: Duration = Duration::from_millis(100);
 pub(super) const FINISH: Duration = Duration::from_secs(10);
 
 /// Runs the agent of a host of a laboratory, in whose network this process is, until SIGTERM, SIGINT or the end of its
-/// standard input. What happens it says on standard output, a line of JSON per [`Said`].
+/// standard input. What happens it says on standard output, as an [`EventFile`].
 ///
 /// A migration that is in flight then, from here or to here, has ten seconds to end; what is not whole by then stays at its
 /// source.
@@ -34,11 +33,8 @@ pub fn serve(layout: &Layout, host: HostNumber, configuration: &Path) -> Result<
     let file = ConfigFile::read(configuration)?;
     let locations = read_locations(file.servers_file())?;
     let mut config = file.agent_config(locations)?;
-    config.observer = Some(Observer::new(|_, event| {
-        if let Some(said) = Said::of(event) {
-            say(&said);
-        }
-    }));
+    let events = EventFile::open(Path::new("-"))?;
+    config.observer = Some(events.observer());
     let HypervisorFile {
         dirty_pages_per_second,
         faults,
@@ -65,7 +61,7 @@ pub fn serve(layout: &Layout, host: HostNumber, configuration: &Path) -> Result<
         let _ = parent.send(());
     });
     let agent = Agent::start(config, hypervisor.clone(), file.flow_source())?;
-    say(&Said::Ready);
+    events.say(Said::Ready);
     while !agent.is_finished() {
         if ends.recv_timeout(LOOK) != Err(RecvTimeoutError::Timeout) {
             agent.shutdown();
@@ -75,11 +71,4 @@ pub fn serve(layout: &Layout, host: HostNumber, configuration: &Path) -> Result<
     let joined = agent.join();
     hypervisor.await_arrivals(FINISH);
     Ok(joined?)
-}
-
-fn say(said: &Said) {
-    let line = serde_json::to_string(said).expect("what is said has no keys but strings");
-    let mut output = std::io::stdout().lock();
-    // Nobody may be listening any more; then the end of standard input ends this process.
-    let _ = writeln!(output, "{line}").and_then(|()| output.flush());
 }

@@ -14,7 +14,7 @@ pub(super) fn links(layout: &Layout) -> Vec<String> {
     let switches = links
         .iter()
         .map(|link| layout.switch(link.level - 1, link.number));
-    let core = layout.switch(layout.levels(), 1);
+    let core = layout.core_switch();
     for switch in switches.chain([core]) {
         lines.push(format!("link add {switch} up {BRIDGE}"));
     }
@@ -43,10 +43,13 @@ fn management(layout: &Layout) -> Vec<String> {
     let switch = layout.management_switch();
     let mut lines = vec![format!("link add {switch} up {BRIDGE}")];
     for host in layout.hosts() {
-        let (number, namespace) = (host.0, layout.host_namespace(host));
+        let (end, namespace) = (
+            layout.management_switch_port(host),
+            layout.host_namespace(host),
+        );
         let port = layout.management_port();
         lines.push(format!(
-            "link add m{number} up master {switch} type veth peer name {port} netns {namespace}"
+            "link add {end} up master {switch} type veth peer name {port} netns {namespace}"
         ));
     }
     lines

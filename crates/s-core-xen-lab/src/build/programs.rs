@@ -35,30 +35,36 @@ pub(super) fn make(cache: &Cache) -> Result<Programs, LabError> {
             manifest.display()
         )));
     }
-    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let target = cache.path("target");
-    let mut command = Command::new(cargo);
-    command
-        .arg("build")
-        .arg("--release")
-        .arg("--manifest-path")
-        .arg(manifest);
-    command.args(["--target", TARGET, "--quiet"]);
-    command.args(["-p", "s-core-examples", "--example", "dom0-agent"]);
-    command.args(["-p", "s-core-xen-lab", "--bin", "xen-guest"]);
-    command.args(PROFILE.iter().flat_map(|setting| ["--config", setting]));
-    command.env("CARGO_TARGET_DIR", &target);
-    command.env("RUSTFLAGS", "-C target-feature=+crt-static");
-    command.env_remove("CARGO_ENCODED_RUSTFLAGS");
-    system::run(&mut command)?;
-    let made = |file: &str| {
-        let path = target.join(TARGET).join("release").join(file);
+    let made = |profile: &str, what: [&str; 4], file: &str| {
+        system::run(compile(&manifest, &target, profile).args(what))?;
+        let path = target.join(TARGET).join(profile).join(file);
         fs::read(&path).map_err(|source| file_error(&path, source))
     };
     Ok(Programs {
-        agent: made("examples/dom0-agent")?,
-        guest: made("xen-guest")?,
+        agent: made(
+            "release",
+            ["-p", "s-core-examples", "--example", "dom0-agent"],
+            "examples/dom0-agent",
+        )?,
+        guest: made(
+            "guest",
+            ["-p", "s-core-xen-guest", "--bin", "xen-guest"],
+            "xen-guest",
+        )?,
     })
+}
+
+fn compile(manifest: &Path, target: &Path, profile: &str) -> Command {
+    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut command = Command::new(cargo);
+    command.args(["build", "--quiet", "--target", TARGET, "--profile", profile]);
+    command.arg("--manifest-path").arg(manifest);
+    command.args(PROFILE.iter().flat_map(|setting| ["--config", setting]));
+    command.env("CARGO_TARGET_DIR", target);
+    command.env("RUSTFLAGS", "-C target-feature=+crt-static");
+    command.env_remove("CARGO_ENCODED_RUSTFLAGS");
+    command
 }
 
 /// Where this crate was compiled.

@@ -40,6 +40,18 @@ impl Reading {
         self.frames.insert((from.into(), to.into()), frames);
     }
 
+    /// What VMs' own programs have counted: bytes of payload, by sender and receiver. It has no packets.
+    pub fn of_payload(at: Instant, sent: impl IntoIterator<Item = ((VmId, VmId), u64)>) -> Self {
+        let frames = sent.into_iter().map(|(ends, bytes)| {
+            let frames = Frames { packets: 0, bytes };
+            (ends, frames)
+        });
+        Self {
+            at,
+            frames: frames.collect(),
+        }
+    }
+
     /// When it was read.
     pub const fn at(&self) -> Instant {
         self.at
@@ -69,7 +81,7 @@ impl Reading {
             };
             ((from, to), grown)
         });
-        grown.filter(|(_, grown)| grown.packets > 0).collect()
+        grown.filter(|(_, grown)| grown.bytes > 0).collect()
     }
 
     /// λ between this reading and an earlier one: rows of `traffic.csv`, a pair once, both directions together.

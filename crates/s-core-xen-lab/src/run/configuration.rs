@@ -1,0 +1,247 @@
+//! The files that the agents of a testbed are configured by, as an operator would write them, and the scripts that put them
+//! in place and remove them.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use s_core_agent::DEFAULT_PORT;
+use s_core_lab::HostNumber;
+use s_core_lab::run::link_weights;
+use s_core_token::PolicyKind;
+
+use crate::plan::Plan;
+
+/// Where a control domain keeps the configuration of its agent. As long as `agent.toml` is there, the agent runs.
+const DIRECTORY: &str = "/etc/s-core";
+/// Where `/etc/s-core/agent` has the agent add its events.
+pub(super) const EVENTS: &str = "/var/log/s-core-events.jsonl";
+/// Where it logs to.
+pub(super) const LOG: &str = "/var/log/s-core-agent.log";
+/// Where `/etc/s-core/agent` keeps its own process id, and that of the agent.
+pub(super) const KEEPER: &str = "/run/s-core-keeper.pid";
+pub(super) const AGENT: &str = "/run/s-core-agent.pid";
+/// The end of a file in a script. No file has such a line.
+const END: &str = "END-OF-FILE";
+
+/// How the memory of a VM gets from host to host.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Transport {
+    /// As it is, over TCP (socat): half the time that ssh takes. The target's agent lets in only whom it expects.
+    #[default]
+    Stream,
+    /// Over ssh, as `xl migrate` does by itself.
+    Ssh,
+}
+
+/// What the agents of a testbed are told.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct AgentSettings {
+    /// Whose turn it is.
+    pub policy: PolicyKind,
+    /// How the memory of a VM gets from host to host.
+    pub transport: Transport,
+    /// How often the switch is read.
+    pub interval: Duration,
+    /// How far back rates look.
+    pub window: Duration,
+    /// How long the token rests with each VM.
+    pub rest: Duration,
+    /// How long servers hear of no token before they agree on a new one.
+    pub silence: Duration,
+    /// How long a migration may take, and how long an agent that ends waits for one.
+    pub migration: Duration,
+    /// c_m, relative to what the VM costs.
+    pub migration_cost: f64,
+}
+
+impl Default for AgentSettings {
+    /// Distributed, over TCP. Emulated hosts are slow and their times uneven: rates of 24 s read every 3 s, a new token after a
+    /// minute, 5 minutes for a migration that takes 12 s on a quiet machine and minutes on a busy one. c_m is a tenth of
+    /// the VM's own cost.
+    fn default() -> Self {
+        Self {
+            policy: PolicyKind::Distributed,
+            transport: Transport::Stream,
+            interval: Duration::from_secs(3),
+            window: Duration::from_secs(24),
+            rest: Duration::from_millis(500),
+            silence: Duration::from_secs(60),
+            migration: Duration::from_secs(300),
+            migration_cost: 0.1,
+        }
+    }
+}
+
+/// A script that ends the agent of a control domain if one runs, as SIGTERM does, and waits for it.
+pub(super) fn stop_script() -> String {
+    format!(
+        "rm -f {DIRECTORY}/agent.toml\n\
+         if [ -e {KEEPER} ]; then\n\
+         \x20   keeper=$(cat {KEEPER})\n\
+         \x20   [ -e {AGENT} ] && kill \"$(cat {AGENT})\" 2>/dev/null\n\
+         \x20   while kill -0 \"$keeper\" 2>/dev/null; do sleep 0.2; done\n\
+         fi\n"
+    )
+}
+
+/// A script that ends the agent of a control domain, forgets all that one of before knew, and starts it with this configuration.
+pub(super) fn start_script(
+    plan: &Plan,
+    settings: &AgentSettings,
+    host: HostNumber,
+    key: &str,
+) -> String {
+    let files = [
+        ("servers.csv", servers_csv(plan)),
+        ("key", format!("{key}\n")),
+        ("agent.toml", agent_toml(plan, settings, host)),
+    ];
+    let mut script = stop_script();
+    script += &format!("set -e\nrm -rf /var/lib/s-core {EVENTS} {LOG}\numask 077\n: >{EVENTS}\n");
+    for (name, content) in files {
+        write!(
+            script,
+            "cat >{DIRECTORY}/{name} <<'{END}'\n{content}{END}\n"
+        )
+        .expect("strings take all");
+    }
+    script += &format!("setsid {DIRECTORY}/agent </dev/null >/dev/null 2>&1 &\n");
+    script + &format!("until [ -e {KEEPER} ]; do sleep 0.2; done\n")
+}
+
+fn servers_csv(plan: &Plan) -> String {
+    let (layout, mut servers) = (
+        plan.layout(),
+        String::from("server,location,vm_slots,memory_mib\n"),
+    );
+    let slots = layout.shape().vm_slots;
+    let memory = u32::from(slots) * layout.shape().vm_memory_mib;
+    for host in layout.hosts() {
+        let (server, location) = (layout.server(host), layout.location(host));
+        writeln!(servers, "{server},{location},{slots},{memory}").expect("strings take all");
+    }
+    servers
+}
+
+fn agent_toml(plan: &Plan, settings: &AgentSettings, host: HostNumber) -> String {
+    let (layout, bridge) = (plan.layout(), plan.bridge());
+    let weights: Vec<_> = (link_weights(layout).iter().map(f64::to_string)).collect();
+    let seconds = |duration: Duration| duration.as_secs_f64();
+    let (silence, migration) = (seconds(settings.silence), seconds(settings.migration));
+    let transport = match settings.transport {
+        Transport::Stream => {
+            "receive = true\ncommand = \"socat -b 131072 - TCP:{target}:8003\"\n".to_owned()
+        }
+        Transport::Ssh => String::new(),
+    };
+    let mut text = format!(
+        "server = \"{server}\"\n\
+         port = {DEFAULT_PORT}\n\
+         servers = \"servers.csv\"\n\
+         link_weights = [{weights}]\n\
+         migration_cost = {{ relative = {migration_cost} }}\n\
+         policy = \"{policy}\"\n\
+         state_dir = \"/var/lib/s-core\"\n\
+         \n[keys]\nactive = \"key\"\n\
+         \n[flows]\n\
+         bridge = \"{bridge}\"\n\
+         ip_pair_rule = true\n\
+         datapath = \"system@ovs-system\"\n\
+         ovsdb = \"/run/openvswitch/db.sock\"\n\
+         interval = {interval}\n\
+         deadline = 10\n\
+         window = {window}\n\
+         \n[interception]\n\
+         kind = \"openflow\"\n\
+         bridge = \"{bridge}\"\n\
+         \n[hypervisor]\n\
+         kind = \"xl\"\n\
+         vm_slots = {slots}\n\
+         {transport}\
+         \n[timing]\n\
+         measurement = 20\n\
+         answer = 3\n\
+         acknowledgement = 5\n\
+         migration = {migration}\n\
+         reservation = {reservation}\n\
+         rest = {rest}\n\
+         idle = {rest}\n\
+         keep_alive = {keep_alive}\n\
+         custody = {custody}\n\
+         beacon = {custody}\n\
+         silence = {silence}\n\
+         stagger = 1\n\
+         outcome = 10\n\
+         migration_grace = {migration}\n",
+        server = layout.server(host),
+        weights = weights.join(", "),
+        migration_cost = settings.migration_cost,
+        policy = settings.policy.name(),
+        interval = seconds(settings.interval),
+        window = seconds(settings.window),
+        slots = layout.shape().vm_slots,
+        reservation = 1.25 * migration,
+        rest = seconds(settings.rest),
+        keep_alive = silence / 12.0,
+        custody = silence / 4.0,
+    );
+    for vm in layout.vms() {
+        let (mac, address) = (layout.mac(vm), layout.vm(vm));
+        write!(text, "\n[[vm]]\nmac = \"{mac}\"\naddress = \"{address}\"\n")
+            .expect("strings take all");
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use s_core_agent::ConfigFile;
+
+    use super::*;
+    use crate::plan::Size;
+
+    fn plan(hosts: u16) -> Plan {
+        let size = Size {
+            hosts,
+            domains: 1,
+            ..Size::default()
+        };
+        Plan::new("demo".parse().unwrap(), size).unwrap()
+    }
+
+    #[test]
+    fn golden_script() {
+        let script = start_script(
+            &plan(2),
+            &AgentSettings::default(),
+            HostNumber(2),
+            &"5a".repeat(32),
+        );
+        assert_eq!(script, include_str!("../../tests/data/agent-start.txt"));
+    }
+
+    #[test]
+    fn an_agent_takes_its_configuration() {
+        for transport in [Transport::Stream, Transport::Ssh] {
+            let settings = AgentSettings {
+                transport,
+                ..AgentSettings::default()
+            };
+            let plan = plan(4);
+            let directory = tempfile::tempdir().unwrap();
+            let file = |name: &str| directory.path().join(name);
+            std::fs::write(file("key"), "5a".repeat(32)).unwrap();
+            let permissions = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+            std::fs::set_permissions(file("key"), permissions).unwrap();
+            std::fs::write(file("servers.csv"), servers_csv(&plan)).unwrap();
+            let text = agent_toml(&plan, &settings, HostNumber(3));
+            std::fs::write(file("agent.toml"), text).unwrap();
+            let read = ConfigFile::read(&file("agent.toml")).unwrap();
+            let locations = s_core_sim::snapshot::read_locations(read.servers_file()).unwrap();
+            let config = read.agent_config(locations).unwrap();
+            assert_eq!(config.node.server, plan.layout().server(HostNumber(3)));
+            assert_eq!(config.identities.len(), 4);
+            read.hypervisor().unwrap();
+        }
+    }
+}
