@@ -22,8 +22,8 @@ fn wrong_calls_are_refused() {
             "memory: 32 MiB are not 40 to 256",
         ),
         (
-            &["up", "--domains", "11"],
-            "domains: a host has room for 10 of 40 MiB",
+            &["up", "--domains", "13"],
+            "domains: a host has room for 12 of 40 MiB",
         ),
         (
             &["build", "--cache", "/a,b"],

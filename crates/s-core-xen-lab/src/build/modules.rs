@@ -108,7 +108,6 @@ fn order<'a>(dependencies: &'a str, names: &[&str]) -> Result<Vec<&'a str>, Stri
 
 #[cfg(test)]
 mod tests {
-    use super::*;
 
     #[test]
     fn modules_come_after_what_they_need() {
