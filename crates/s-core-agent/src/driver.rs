@@ -224,7 +224,7 @@ impl Driver {
             Incoming::ArrivingFrom { source, answer } => {
                 let admitted = self.admit_from(source);
                 // Whoever asked waits for it.
-                drop(answer.try_send(admitted));
+                let _ = answer.try_send(admitted);
             }
             Incoming::ArrivalEnded(vm) => self.arrival_ended(vm),
             Incoming::Mint(vms) => self.handle(Input::Mint { vms }),
