@@ -1,7 +1,6 @@
 //! The kernel's datapath by netlink: what a kernel answered, and what the one of this machine says.
 
 #![cfg(feature = "netlink")]
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::path::Path;
 use std::time::Duration;
