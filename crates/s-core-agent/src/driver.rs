@@ -224,7 +224,6 @@ impl Driver {
             Incoming::ArrivingFrom { source, answer } => {
                 let admitted = self.admit_from(source);
                 // Whoever asked waits for it.
-                // Who asked may have given up.
                 let _ = answer.try_send(admitted);
             }
             Incoming::ArrivalEnded(vm) => self.arrival_ended(vm),

@@ -398,8 +398,9 @@ fn an_interception_is_for_those_who_want_it() {
 
 #[test]
 fn vms_are_kept_from_the_agents_port_where_flows_names_a_bridge() {
-    let check = |flows: &str, section: &str, wanted: Option<&str>| {
-        let lines = [("#flows", flows), ("#hypervisor", section)];
+    let check = |socket: &str, flows: &str, section: &str, wanted: Option<&str>| {
+        let socket = (r#"socket = "ovs.ctl""#, socket);
+        let lines = [socket, ("#flows", flows), ("#hypervisor", section)];
         let (file, _) = load(&with(&lines)).unwrap();
         let interception = file.interception().unwrap();
         let shown = interception.map(|of| format!("{of:?}"));
@@ -413,14 +414,21 @@ fn vms_are_kept_from_the_agents_port_where_flows_names_a_bridge() {
             _ => panic!("{flows} {section}: {shown:?}"),
         }
     };
-    let bridge = "bridge = \"xenbr7\"";
-    check(bridge, "", Some("/run/openvswitch/xenbr7.mgmt"));
-    let socket = format!("{bridge}\nsocket = \"/run/two/ovs-vswitchd.7.ctl\"");
-    check(&socket, "", Some("unix:/run/two/xenbr7.mgmt"));
+    let (socket, bridge) = (
+        "socket = \"/run/two/ovs-vswitchd.7.ctl\"",
+        "bridge = \"xenbr7\"",
+    );
+    check("", bridge, "", Some("unix:/run/openvswitch/xenbr7.mgmt"));
+    check(socket, bridge, "", Some("unix:/run/two/xenbr7.mgmt"));
+    let directory = "socket = \"/run/two\"";
+    check(directory, bridge, "", Some("unix:/run/two/xenbr7.mgmt"));
     let other = "[interception]\nbridge = \"br1\"\nrun_dir = \"/run/three\"";
-    check(&socket, other, Some("unix:/run/three/br1.mgmt"));
-    check(bridge, "[interception]\nkind = \"none\"", None);
-    check(bridge, "[interception]\nkind = \"external\"", None);
+    check(socket, bridge, other, Some("unix:/run/three/br1.mgmt"));
+    check(socket, "", "", None);
+    for kind in ["none", "external"] {
+        let section = format!("[interception]\nkind = \"{kind}\"");
+        check(socket, bridge, &section, None);
+    }
 }
 
 #[test]

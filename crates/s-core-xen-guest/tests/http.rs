@@ -4,6 +4,7 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, Shutdown, SocketAddrV4, TcpStream};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use s_core_lab::traffic::{Mix, PairTraffic};
@@ -134,6 +135,20 @@ fn slow_clients_make_others_wait_no_longer_than_their_deadline() {
         "{waited:?}"
     );
     drop(slow);
+}
+
+#[test]
+fn who_sends_a_byte_at_a_time_is_sent_away() {
+    let (_, at) = guest(4);
+    let mut stream = TcpStream::connect(at).unwrap();
+    stream.write_all(b"GET / HTTP/1.0\r\nX: ").unwrap();
+    let begin = Instant::now();
+    while stream.write_all(b"x").is_ok() {
+        let waited = begin.elapsed();
+        assert!(waited < Duration::from_secs(15), "{waited:?}");
+        thread::sleep(Duration::from_millis(200));
+    }
+    assert!(begin.elapsed() > Duration::from_secs(4));
 }
 
 #[test]

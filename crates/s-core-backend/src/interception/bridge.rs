@@ -1,7 +1,7 @@
 //! Interception at a plain Linux bridge.
 
 use std::collections::BTreeSet;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use s_core_flow::MacAddr;
@@ -11,7 +11,7 @@ use serde::Deserialize;
 use super::config::InterceptionConfig;
 use super::delivery::{self, Delivery, Way, addresses};
 use super::error::InterceptionError;
-use super::ledger::{Ledger, Verdict};
+use super::ledger::{Ledger, Verdict, state_after};
 use super::nft::{self, Change, Table};
 use super::{Interception, InterceptionState};
 use crate::command::Budget;
@@ -118,10 +118,8 @@ impl BridgeNft {
         let bridge = table.compare(budget)?;
         let delivery = Delivery::compare(&self.config, Way::Translation, vms, budget)?;
         let (missing, unwanted) = delivery.differing();
-        let mut ledger = self.ledger.lock().unwrap_or_else(PoisonError::into_inner);
-        ledger.read(&bridge.counts);
         let differing = (missing + bridge.differing.0, unwanted + bridge.differing.1);
-        let state = ledger.state(differing);
+        let state = state_after(&self.ledger, &bridge.counts, differing);
         Ok((bridge, delivery, state))
     }
 }

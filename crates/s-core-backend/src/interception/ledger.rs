@@ -1,6 +1,7 @@
 //! Sums of counters that come and go with their rules.
 
 use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
 
 use super::InterceptionState;
 
@@ -20,6 +21,18 @@ pub(super) struct Count {
     pub(super) packets: u64,
 }
 
+/// Takes the counters of all rules that there are now, and returns the sums beside what differed.
+pub(super) fn state_after(
+    ledger: &Mutex<Ledger>,
+    counts: &[Count],
+    differing: (usize, usize),
+) -> InterceptionState {
+    // Counters are cumulative: the next reading makes good for one that was broken off.
+    let mut ledger = ledger.lock().unwrap_or_else(PoisonError::into_inner);
+    ledger.read(counts);
+    ledger.state(differing)
+}
+
 /// All that was counted, also by rules that are gone.
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
@@ -30,7 +43,7 @@ pub(super) struct Ledger {
 
 impl Ledger {
     /// Takes the counters of all rules that there are now. One that is below its last reading has started again.
-    pub(super) fn read(&mut self, counts: &[Count]) {
+    fn read(&mut self, counts: &[Count]) {
         let mut now = BTreeMap::new();
         for count in counts {
             let key = (count.verdict, count.rule);
@@ -47,7 +60,7 @@ impl Ledger {
     }
 
     /// The sums beside what differed.
-    pub(super) const fn state(&self, (missing, unwanted): (usize, usize)) -> InterceptionState {
+    const fn state(&self, (missing, unwanted): (usize, usize)) -> InterceptionState {
         InterceptionState {
             missing,
             unwanted,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use s_core_flow::MacAddr;
@@ -11,7 +11,7 @@ use s_core_model::VmId;
 use super::config::InterceptionConfig;
 use super::delivery::{self, Delivery, Way};
 use super::error::InterceptionError;
-use super::ledger::Ledger;
+use super::ledger::{Ledger, state_after};
 use super::rules::{
     COOKIE_BITS, COOKIE_OWNER, DROP_PRIORITY, INTERCEPT_PRIORITY, Ports, Rules, count, is_ours,
     wanted,
@@ -102,12 +102,11 @@ impl OpenFlowTproxy {
         let delivery = Delivery::compare(&self.config, Way::Tproxy, vms, budget)?;
         let (missing, unwanted) = delivery.differing();
         let (add, delete) = switch.differing();
-        let mut ledger = self.ledger.lock().unwrap_or_else(PoisonError::into_inner);
         let counts: Vec<_> = (switch.found.ours.iter())
             .map(|(cookie, packets)| count(*cookie, *packets))
             .collect();
-        ledger.read(&counts);
-        let state = ledger.state((missing + add.len(), unwanted + delete.len()));
+        let differing = (missing + add.len(), unwanted + delete.len());
+        let state = state_after(&self.ledger, &counts, differing);
         Ok((switch, delivery, state))
     }
 }
