@@ -14,6 +14,7 @@
 //! ```
 
 pub mod cli;
+pub mod following;
 pub mod watch;
 
 use std::fmt::{self, Display};

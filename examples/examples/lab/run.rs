@@ -1,29 +1,22 @@
 //! `lab run`: agents at work, and the cost as it falls.
 
 use std::collections::BTreeMap;
-use std::io::IsTerminal as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
 use s_core_examples::Failure;
-use s_core_examples::cli::{count, print, reduction_percent, si};
+use s_core_examples::cli::{count, print};
+use s_core_examples::following::{RunDir, View, summary};
 use s_core_examples::watch::Interrupt;
 use s_core_lab::hypervisor::Faults;
-use s_core_lab::run::{
-    AgentProgram, AgentSettings, Course, Heard, RunSettings, Said, Sample, Watcher,
-};
+use s_core_lab::run::{AgentProgram, AgentSettings, RunSettings};
 use s_core_lab::traffic::TrafficSettings;
 use s_core_lab::{HostNumber, LabError, LabName, Layout, load, prerequisites, up_unless};
-use s_core_sim::result::{MigrationRow, ResultDir, RunResult, Summary};
-use s_core_sim::snapshot::Snapshot;
 use s_core_token::PolicyKind;
 
 use crate::args::ShapeArgs;
 use crate::traffic::{PairsArgs, Plan};
-
-/// The directory of the snapshot in that of the result.
-const SNAPSHOT: &str = "snapshot";
 
 /// `run`.
 #[derive(Debug, Args)]
@@ -65,11 +58,7 @@ pub(crate) struct RunArgs {
 pub(crate) fn run(name: LabName, args: RunArgs) -> Result<(), Failure> {
     let (layout, is_there) = layout(name, &args.shape)?;
     let settings = settings(&layout, &args)?;
-    let target = args.out.as_ref().map(|out| {
-        Snapshot::check_target(out.join(SNAPSHOT))?;
-        Ok::<_, Failure>((ResultDir::new(out)?, out.as_path()))
-    });
-    let target = target.transpose()?;
+    let target = args.out.clone().map(RunDir::new).transpose()?;
     prerequisites()?;
     let interrupt = Interrupt::catch()?;
     if !is_there {
@@ -81,10 +70,7 @@ pub(crate) fn run(name: LabName, args: RunArgs) -> Result<(), Failure> {
             .map(Into::into)
             .into(),
     };
-    let mut view = View {
-        interrupt,
-        first: None,
-    };
+    let mut view = View::new(interrupt);
     print(&format!(
         "{} and {}, {} exchanging data; the agents start in {} s.\n",
         count(layout.hosts().count() as u64, "host"),
@@ -96,7 +82,7 @@ pub(crate) fn run(name: LabName, args: RunArgs) -> Result<(), Failure> {
     print(&summary(&course))?;
     match target {
         None => Ok(()),
-        Some((dir, out)) => write(&course, &args, &dir, out),
+        Some(dir) => dir.write(&course, args.policy, args.pairs.seed, "Laboratory"),
     }
 }
 
@@ -158,161 +144,4 @@ fn fault(text: &str) -> Result<(HostNumber, Faults), String> {
     let host = host.parse().map_err(|_| format!("{host:?} is no host"))?;
     let faults = faults.parse().map_err(|error| format!("{error}"))?;
     Ok((HostNumber(host), faults))
-}
-
-fn write(course: &Course, args: &RunArgs, dir: &ResultDir, out: &Path) -> Result<(), Failure> {
-    if let Some(snapshot) = &course.snapshot {
-        snapshot.write(out.join(SNAPSHOT))?;
-    }
-    dir.write(&result(course, args.policy, args.pairs.seed))?;
-    course.document(facts(course, args.policy)).write(out)?;
-    print(&format!("report: {}\n", out.join("report.html").display()))
-}
-
-/// Shows what happens, a line each.
-#[derive(Debug)]
-struct View {
-    interrupt: Interrupt,
-    first: Option<f64>,
-}
-
-impl Watcher for View {
-    fn heard(&mut self, heard: &Heard) {
-        let line = match &heard.said {
-            Some(Said::Minted { vms }) => {
-                format!("a token was made for {}", count(*vms as u64, "VM"))
-            }
-            Some(Said::Migrated {
-                vm, source, target, ..
-            }) => format!("{vm} has migrated from {source} to {target}"),
-            Some(Said::NotMoved { vm, target, why }) => {
-                format!("{vm} has not migrated to {target}: {why}")
-            }
-            Some(Said::RoundEnded {
-                round, migrations, ..
-            }) => format!(
-                "round {} has ended: {}",
-                round + 1,
-                count((*migrations).into(), "migration")
-            ),
-            _ => return,
-        };
-        say(&line);
-    }
-
-    fn lost(&mut self, host: HostNumber, why: &str) {
-        say(&format!(
-            "the agent of host {} has ended by itself: {why}; the others go on without it",
-            host.0
-        ));
-    }
-
-    fn ending(&mut self) {
-        say("ending: the agents finish what they have begun (Ctrl-C now: at once)");
-    }
-
-    fn is_stopped(&self) -> bool {
-        self.interrupt.is_caught()
-    }
-
-    fn sample(&mut self, sample: &Sample) {
-        let first = *self.first.get_or_insert(sample.cost);
-        let per_cent = 100.0 * sample.cost / first.max(f64::MIN_POSITIVE);
-        // Once a second is too often for a file.
-        if std::io::stdout().is_terminal() || sample.at.as_secs().is_multiple_of(10) {
-            say(&format!(
-                "{:>5.0} s  cost {} ({per_cent:.0} %), {}",
-                sample.at.as_secs_f64(),
-                si(sample.cost),
-                count(sample.migrations as u64, "migration"),
-            ));
-        }
-    }
-}
-
-/// Whoever reads it may have gone; the run goes on.
-fn say(line: &str) {
-    let _ = print(&format!("{line}\n"));
-}
-
-fn summary(course: &Course) -> String {
-    let reduction = |cost| reduction_percent(course.initial_cost, cost);
-    let settled = if course.settled {
-        "settled"
-    } else {
-        "ended before the cost had settled"
-    };
-    let mut text = format!(
-        "{settled}: cost {} to {} (-{:.1} %) with {}, {} failed; the planner's: {} (-{:.1} %) with {}\n",
-        si(course.initial_cost),
-        si(course.final_cost),
-        reduction(course.final_cost),
-        count(course.migrations.len() as u64, "migration"),
-        course.failed,
-        si(course.planned_cost),
-        reduction(course.planned_cost),
-        course.planned_migrations,
-    );
-    for agent in &course.lost {
-        let at = agent.at.as_secs_f64();
-        text += &format!(
-            "fault: the agent of host {} ended after {at:.0} s\n",
-            agent.host.0
-        );
-    }
-    for warning in &course.warnings {
-        text += &format!("warning: {warning}\n");
-    }
-    text
-}
-
-fn facts(course: &Course, policy: PolicyKind) -> Vec<(String, String)> {
-    let layout = &course.layout;
-    let shape = layout.shape();
-    let fan_out: Vec<_> = shape.fan_out.iter().map(u16::to_string).collect();
-    vec![
-        ("Policy".into(), policy.name().into()),
-        (
-            "Laboratory".into(),
-            format!(
-                "{}, {} of {} MiB, fan-out {}, {} Mbit/s per host, over-subscription {}",
-                count(shape.hosts.into(), "host"),
-                count(layout.vms().count() as u64, "VM"),
-                shape.vm_memory_mib,
-                fan_out.join(" × "),
-                shape.host_mbit,
-                shape.over_subscription
-            ),
-        ),
-    ]
-}
-
-fn result(course: &Course, policy: PolicyKind, seed: u64) -> RunResult {
-    let row = |migration: &s_core_lab::run::Migration| MigrationRow {
-        step: migration.hop,
-        vm: migration.vm,
-        source: migration.source,
-        target: migration.target,
-        gain: migration.gain,
-        total_cost: course.cost_at(migration.ended),
-    };
-    RunResult {
-        summary: Summary {
-            policy,
-            initial_cost: course.initial_cost,
-            final_cost: course.final_cost,
-            token_hops: course.hops,
-            rounds: course.rounds.len() as u64,
-            seconds: course.agents_seconds,
-            seed: Some(seed),
-            complete: course.settled,
-            reference: None,
-        },
-        placement: course
-            .homes
-            .iter()
-            .map(|(vm, server)| (*vm, *server))
-            .collect(),
-        migrations: course.migrations.iter().map(row).collect(),
-    }
 }

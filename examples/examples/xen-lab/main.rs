@@ -1,6 +1,7 @@
 //! `xen-lab`: Xen hosts on this machine, each in an emulator.
 
 mod args;
+mod run;
 mod show;
 mod status;
 
@@ -13,6 +14,8 @@ use s_core_examples::{Failure, run};
 use s_core_lab::{HostNumber, LabName};
 use s_core_xen_lab::{Cache, Plan, Remote, UpOptions};
 
+use tracing_subscriber::EnvFilter;
+
 use args::{CacheArgs, Cli, DownArgs, Task, UpArgs};
 
 fn main() -> std::process::ExitCode {
@@ -21,6 +24,10 @@ fn main() -> std::process::ExitCode {
         match task {
             Task::Build(args) => build(&args),
             Task::Up(args) => up(name, &args),
+            Task::Run(args) => {
+                log();
+                run::run(&name, &args)
+            }
             Task::Status(args) => status::status(&name, args),
             Task::Console { host } => console(&name, host),
             Task::Ssh { host, command } => ssh(&name, host, &command),
@@ -55,6 +62,16 @@ fn up(name: LabName, args: &UpArgs) -> Result<(), Failure> {
         begun.elapsed().as_secs_f64(),
         name = layout.name(),
     ))
+}
+
+/// Says on standard error what is not as it should be meanwhile.
+fn log() {
+    let filter = EnvFilter::try_from_default_env();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter.unwrap_or_else(|_| EnvFilter::new("warn")))
+        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .init();
 }
 
 fn console(name: &LabName, host: u16) -> Result<(), Failure> {
