@@ -284,3 +284,54 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // Whoever panicked has not left it half written: each value is set at once.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::build::Image;
+    use crate::plan::{Plan, Size};
+
+    #[test]
+    fn a_connection_goes_on_where_the_last_one_broke() {
+        let plan = Plan::new("demo".parse().unwrap(), Size::default()).unwrap();
+        let (told, heard) = channel();
+        let mut reader = Reader {
+            remote: Remote::new(plan, Image::from_directory("/c/image-1".into())),
+            host: HostNumber(2),
+            told,
+            ends: Arc::default(),
+            connection: Arc::default(),
+            offset: 0,
+        };
+        let file = "{\"time\":1.5,\"event\":\"ready\"}\nnonsense\n{\"time\":2.5,\"event\":\"minted\",\"vms\":8}\n";
+        // The connection broke in the middle of the last line.
+        reader.read(&file.as_bytes()[..50]).unwrap();
+        assert_eq!(reader.offset, 38);
+        let from = usize::try_from(reader.offset).unwrap();
+        reader.read(&file.as_bytes()[from..]).unwrap();
+        assert_eq!(reader.offset, file.len() as u64);
+        let said: Vec<_> = heard
+            .try_iter()
+            .map(|heard| (heard.host.0, heard.said))
+            .collect();
+        let wanted = [Said::Ready, Said::Minted { vms: 8 }];
+        assert_eq!(said, wanted.map(|said| (2, Some(said))));
+        assert!(follow_script(reader.offset).contains(&format!(" -c +{} ", file.len() + 1)));
+    }
+
+    #[test]
+    fn a_line_without_end_is_given_up() {
+        let plan = Plan::new("demo".parse().unwrap(), Size::default()).unwrap();
+        let (told, heard) = channel();
+        let mut reader = Reader {
+            remote: Remote::new(plan, Image::from_directory("/c/image-1".into())),
+            host: HostNumber(1),
+            told,
+            ends: Arc::default(),
+            connection: Arc::default(),
+            offset: 0,
+        };
+        reader.read(&[b'x'; 1 << 20][..]).unwrap();
+        assert_eq!((reader.offset, heard.try_iter().count()), (0, 0));
+    }
+}
