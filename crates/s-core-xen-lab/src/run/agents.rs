@@ -24,6 +24,9 @@ const START: Duration = Duration::from_secs(300);
 const ANSWER: Duration = Duration::from_secs(90);
 /// How long an agent takes to end beside a migration of its own.
 const END: Duration = Duration::from_secs(60);
+/// How often an agent is told to end that cannot be told, and after how long again.
+const STOPS: u32 = 4;
+const STOP_AGAIN: Duration = Duration::from_secs(10);
 /// How long a connection over which events come lasts before the next one takes over.
 const CONNECTION: Duration = Duration::from_secs(600);
 /// How long to wait before a connection is tried again.
@@ -128,7 +131,14 @@ impl Agents {
         let (remote, within) = (&self.remote, self.longest_end());
         let stopped = on_all(remote.plan(), |host| {
             let script = stop_script(remote.plan());
-            remote.run(host, "sh -s", &script, within).map(drop)
+            let mut tries = 1..STOPS;
+            loop {
+                match remote.run(host, "sh -s", &script, within) {
+                    // A host that has too much to do may not answer now. Telling it twice does no harm.
+                    Err(_) if tries.next().is_some() => thread::sleep(STOP_AGAIN),
+                    told => return told.map(drop),
+                }
+            }
         });
         let by = Instant::now() + LAST_LINES;
         for follower in &mut self.followers {
