@@ -28,7 +28,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// The most connections at a time; each is an arrival, or about to be.
 const MOST: usize = 64;
 /// The longest word, in bytes: an address, or why not.
-const LONGEST: u64 = 256;
+const LONGEST: usize = 256;
 const YES: &str = "yes\n";
 
 /// Becomes `program migrate-receive`, if the agent that listens at `socket` expects a domain from `source`; then this does
@@ -74,11 +74,9 @@ fn ask(socket: &Path, source: Ipv4Addr) -> Result<UnixStream, ReceiveError> {
 /// Up to the end of a line; a byte at a time, as it is short.
 fn line(mut stream: &UnixStream) -> io::Result<String> {
     let mut line = Vec::new();
-    for byte in Read::by_ref(&mut stream).take(LONGEST).bytes() {
-        line.push(byte?);
-        if line.ends_with(b"\n") {
-            break;
-        }
+    let mut byte = [0];
+    while line.len() < LONGEST && !line.ends_with(b"\n") && stream.read(&mut byte)? > 0 {
+        line.extend(byte);
     }
     Ok(String::from_utf8_lossy(&line).into_owned())
 }
