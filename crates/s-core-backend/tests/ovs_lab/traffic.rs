@@ -2,6 +2,8 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream, UdpSocket};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -63,36 +65,53 @@ fn bind_again(at: (Ipv4Addr, u16)) -> UdpSocket {
     }
 }
 
-/// Sends a datagram back and forth `rounds` times; tells the bytes of both directions.
+/// Sends a datagram back and forth `rounds` times, again if it is lost; tells the bytes of both directions.
 pub(crate) fn udp_ping_pong(lab: &Lab, from: u8, to: u8, rounds: u32) -> u64 {
     const PING: usize = 500;
     const PONG: usize = 1200;
+    const PATIENCE: Duration = Duration::from_millis(500);
     let bound = |n: u8| {
         let socket = UdpSocket::bind((address(n), 0)).unwrap();
-        socket.set_read_timeout(Some(TIMEOUT)).unwrap();
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
         socket
     };
     let server = lab.in_vm(to, move || bound(to)).join().unwrap();
     let port = server.local_addr().unwrap().port();
+    let over = Arc::new(AtomicBool::new(false));
+    let ended = Arc::clone(&over);
     let pong = lab.in_vm(to, move || {
-        for _ in 0..rounds {
-            let (_, peer) = server.recv_from(&mut [0; 2000]).unwrap();
-            server.send_to(&[0; PONG], peer).unwrap();
+        let mut pongs = 0;
+        while !over.load(Ordering::Relaxed) {
+            if let Ok((_, peer)) = server.recv_from(&mut [0; 2000]) {
+                server.send_to(&[0; PONG], peer).unwrap();
+                pongs += 1;
+            }
         }
+        pongs
     });
     let ping = lab.in_vm(from, move || {
-        let client = bound(from);
+        let (client, by) = (bound(from), Instant::now() + 3 * TIMEOUT);
+        let mut pings = 0;
         for n in 0..rounds {
-            client.send_to(&[0; PING], (address(to), port)).unwrap();
-            client.recv_from(&mut [0; 2000]).unwrap();
+            loop {
+                client.send_to(&[0; PING], (address(to), port)).unwrap();
+                pings += 1;
+                if client.recv_from(&mut [0; 2000]).is_ok() {
+                    break;
+                }
+                assert!(Instant::now() < by, "{pings} datagrams for {n} answers");
+            }
             if n % 10 == 9 {
                 thread::sleep(PAUSE);
             }
         }
+        pings
     });
-    ping.join().unwrap();
-    pong.join().unwrap();
-    u64::from(rounds) * ((PING + PONG) as u64 + 2 * UDP_HEADERS)
+    let pings = ping.join();
+    ended.store(true, Ordering::Relaxed);
+    let pongs: u64 = pong.join().unwrap();
+    let pings: u64 = pings.unwrap();
+    pings * (PING as u64 + UDP_HEADERS) + pongs * (PONG as u64 + UDP_HEADERS)
 }
 
 /// Sends a stream one way; tells the bytes of that direction's frames if all segments are full.
