@@ -191,7 +191,11 @@ fn cut(lab: &mut Lab) -> [Row; 2] {
     let healed = std::cell::Cell::new(Duration::ZERO);
     let mend = |lab: &mut Lab, lost: &[u8]| {
         // Both sides go on.
+        let since = Instant::now();
         longest_gap(lab, LONGEST);
+        while lab.two_tokens.is_none() && since.elapsed() < SOON {
+            lab.next(SOON.saturating_sub(since.elapsed()));
+        }
         assert!(lab.two_tokens.is_some(), "the lost token does not go on");
         lab.two_tokens = None;
         let began = Instant::now();

@@ -6,7 +6,7 @@
 //! domain is arriving, even if the program is killed.
 
 use std::fs;
-use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{self, Read, Write as _};
 use std::net::Ipv4Addr;
 use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -28,7 +28,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// The most connections at a time; each is an arrival, or about to be.
 const MOST: usize = 64;
 /// The longest word, in bytes: an address, or why not.
-const LONGEST: u64 = 256;
+const LONGEST: usize = 256;
 const YES: &str = "yes\n";
 
 /// Becomes `program migrate-receive`, if the agent that listens at `socket` expects a domain from `source`; then this does
@@ -71,10 +71,13 @@ fn ask(socket: &Path, source: Ipv4Addr) -> Result<UnixStream, ReceiveError> {
     Err(ReceiveError::Refused { from: source, why })
 }
 
-/// Up to the end of a line; nothing follows it.
-fn line(stream: &UnixStream) -> io::Result<String> {
+/// Up to the end of a line; a byte at a time, as it is short.
+fn line(mut stream: &UnixStream) -> io::Result<String> {
     let mut line = Vec::new();
-    BufReader::new(stream.take(LONGEST)).read_until(b'\n', &mut line)?;
+    let mut byte = [0];
+    while line.len() < LONGEST && !line.ends_with(b"\n") && stream.read(&mut byte)? > 0 {
+        line.extend(byte);
+    }
     Ok(String::from_utf8_lossy(&line).into_owned())
 }
 

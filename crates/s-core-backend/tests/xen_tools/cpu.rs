@@ -75,7 +75,7 @@ fn a_newer_host_takes_the_vms_of_an_older_one_and_not_the_other_way_round() {
         0,
         0x0000_0102,
         0,
-        0x2018_0000,
+        0x2014_0000,
         0x0040_0000,
         0,
     ];
