@@ -45,7 +45,11 @@ pub(super) fn attempt(
 ) -> Result<(Row, Result<Home, MeasureError>), MeasureError> {
     let began = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     if settings.most_dirty > 0.0 {
-        write_memory(hosts, settings, turn)?;
+        let dirtying = Dirtying {
+            mb_per_second: turn.dirty_mb_per_second,
+            working_set_mib: settings.working_set_mib,
+        };
+        write_memory(hosts, Some(dirtying))?;
     }
     let probing = Instant::now();
     let probes = Probes::start_parts(
@@ -151,22 +155,18 @@ fn memory_at(hosts: &Hosts, at: usize) -> Result<Option<u32>, String> {
     Ok(at_home.map(|domain| domain.memory_mib))
 }
 
-/// Tells the VM how fast to write memory.
-fn write_memory(hosts: &Hosts, settings: &Settings, turn: Turn) -> Result<(), MeasureError> {
+/// Tells the VM how to write memory, or to write none.
+pub(super) fn write_memory(hosts: &Hosts, dirtying: Option<Dirtying>) -> Result<(), MeasureError> {
     let guest = GuestClient::new(VmId::from(hosts.address));
-    let dirtying = Dirtying {
-        mb_per_second: turn.dirty_mb_per_second,
-        working_set_mib: settings.working_set_mib,
-    };
     let prober = hosts.prober.clone();
     let tell = move || -> Result<Result<(), ClientError>, LabError> {
         prober.enter()?;
-        let mut told = guest.dirty(Some(dirtying));
+        let mut told = guest.dirty(dirtying);
         for _ in 1..TELLINGS {
             if !matches!(told, Err(ClientError::Io { .. })) {
                 break;
             }
-            told = guest.dirty(Some(dirtying));
+            told = guest.dirty(dirtying);
         }
         Ok(told)
     };

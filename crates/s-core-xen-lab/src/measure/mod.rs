@@ -32,7 +32,7 @@ pub use log::Log;
 pub use row::{Outcome, Row};
 pub use silence::Silence;
 
-use attempt::{attempt, find};
+use attempt::{attempt, find, write_memory};
 use schedule::next;
 
 /// After so many failures one after the other something is wrong that time does not mend.
@@ -128,6 +128,22 @@ impl MeasureError {
 ///
 /// [`MeasureError`]; the log holds all migrations until then, also the one of which nobody knows where it ended.
 pub fn measure(
+    hosts: &Hosts,
+    settings: &Settings,
+    log: &mut Log,
+    stop: &dyn Fn() -> bool,
+    tell: &mut dyn FnMut(&Row),
+) -> Result<(), MeasureError> {
+    let measured = take_turns(hosts, settings, log, stop, tell);
+    if settings.most_dirty > 0.0 {
+        // An error before counts more.
+        measured.and(write_memory(hosts, None))
+    } else {
+        measured
+    }
+}
+
+fn take_turns(
     hosts: &Hosts,
     settings: &Settings,
     log: &mut Log,

@@ -140,8 +140,6 @@ mod tests {
     #[test]
     fn golden_scripts() {
         let stream = hosts("stream");
-        std::fs::write("tests/data/measure-target.sh", target(&stream, 1, 70)).unwrap();
-        std::fs::write("tests/data/measure-source.sh", source(&stream, 0, 70)).unwrap();
         assert_eq!(target(&stream, 1, 70), include_str!("../../tests/data/measure-target.sh"));
         assert_eq!(source(&stream, 0, 70), include_str!("../../tests/data/measure-source.sh"));
     }

@@ -4,6 +4,7 @@ use std::fs;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::process;
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 
 use s_core_lab::traffic::{Endpoint, ProbeSettings, Probes};
@@ -25,9 +26,11 @@ impl Fake {
         for file in ["one/v1", "two/other", "fates", "processes"] {
             fs::write(root.path().join(file), "").unwrap();
         }
-        // An address that no other test has.
+        // An address that no other test has, of this program or of another.
+        static TESTS: AtomicU8 = AtomicU8::new(77);
+        let test = TESTS.fetch_add(1, Ordering::Relaxed);
         let [high, low] = u16::try_from(process::id() % 0xffff).unwrap().to_be_bytes();
-        let address = Ipv4Addr::new(127, 77, high, low);
+        let address = Ipv4Addr::new(127, test, high, low);
         let bin = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/measure/bin/ssh");
         let text = format!(
             "ssh = ['env', 'FAKE_ROOT={}', '{}']\nvm = 'v1'\naddress = '{address}'\nlink_mbit = 10\n\
@@ -89,15 +92,7 @@ impl Fake {
     }
 }
 
-/// These tests share an address, and need to know what runs.
 #[test]
-fn a_vm_goes_back_and_forth() {
-    moves_and_goes_on();
-    failures_are_recorded();
-    what_nobody_knows_ends_it();
-    what_always_fails_ends_it();
-}
-
 fn moves_and_goes_on() {
     let fake = Fake::new();
     let (rows, ended) = fake.measure(&[0, 50], 2);
@@ -124,6 +119,7 @@ fn moves_and_goes_on() {
     assert_eq!(more[4].source, "one");
 }
 
+#[test]
 fn failures_are_recorded() {
     let fake = Fake::new();
     fake.fates("refused\nmoved\n");
@@ -156,6 +152,7 @@ fn failures_are_recorded() {
     assert!(problem.contains("nothing listens at port 8004"), "{problem}");
 }
 
+#[test]
 fn what_nobody_knows_ends_it() {
     let fake = Fake::new();
     fake.fates("moved\nlost\n");
@@ -171,6 +168,7 @@ fn what_nobody_knows_ends_it() {
     assert_eq!(rows.len(), 2);
 }
 
+#[test]
 fn what_always_fails_ends_it() {
     let fake = Fake::new();
     fake.fates(&"refused\n".repeat(20));
