@@ -43,7 +43,9 @@ pub(super) fn attempt(
     turn: Turn,
     home: &Home,
 ) -> Result<(Row, Result<Home, MeasureError>), MeasureError> {
-    let began = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let began = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
     if settings.most_dirty > 0.0 {
         let dirtying = Dirtying {
             mb_per_second: turn.dirty_mb_per_second,
@@ -76,7 +78,11 @@ pub(super) fn attempt(
     let (told, problem) = match told {
         Ok(told) => {
             let failed = told.code != Some(0) || outcome != Outcome::Moved;
-            let problem = if failed { told.last_words.clone() } else { String::new() };
+            let problem = if failed {
+                told.last_words.clone()
+            } else {
+                String::new()
+            };
             (told, problem)
         }
         Err(error) => (Told::default(), plain(&error.to_string())),
@@ -120,10 +126,16 @@ pub(super) fn find(hosts: &Hosts, patience: Duration) -> Result<Home, MeasureErr
         });
         match (one, other) {
             (Ok(Some(memory_mib)), Ok(None)) => {
-                return Ok(Home { at: 0, memory_mib: *memory_mib });
+                return Ok(Home {
+                    at: 0,
+                    memory_mib: *memory_mib,
+                });
             }
             (Ok(None), Ok(Some(memory_mib))) => {
-                return Ok(Home { at: 1, memory_mib: *memory_mib });
+                return Ok(Home {
+                    at: 1,
+                    memory_mib: *memory_mib,
+                });
             }
             _ if Instant::now() < by => thread::sleep(AGAIN),
             _ => {
@@ -133,7 +145,9 @@ pub(super) fn find(hosts: &Hosts, patience: Duration) -> Result<Home, MeasureErr
                     Err(problem) => problem.clone(),
                 });
                 let found = hosts.names().into_iter().zip(said);
-                let found: Vec<_> = found.map(|(name, said)| format!("{name}: {said}")).collect();
+                let found: Vec<_> = found
+                    .map(|(name, said)| format!("{name}: {said}"))
+                    .collect();
                 return Err(MeasureError::Unknown {
                     vm: hosts.vm.clone(),
                     found: found.join("; "),

@@ -58,9 +58,16 @@ struct HostsFile {
 }
 
 fn plain_ssh() -> Vec<String> {
-    ["ssh", "-T", "-o", "BatchMode=yes", "-o", "ConnectTimeout=20"]
-        .map(str::to_owned)
-        .into()
+    [
+        "ssh",
+        "-T",
+        "-o",
+        "BatchMode=yes",
+        "-o",
+        "ConnectTimeout=20",
+    ]
+    .map(str::to_owned)
+    .into()
 }
 
 impl Hosts {
@@ -209,7 +216,10 @@ impl Hosts {
     pub(super) fn command(&self, host: usize, script: &str, within: Duration) -> Command {
         let mut command = Command::new("timeout");
         command.args(["--kill-after=5".into(), within.as_secs().to_string()]);
-        command.args(&self.ssh).arg(&self.pair[host].ssh).arg(script);
+        command
+            .args(&self.ssh)
+            .arg(&self.pair[host].ssh)
+            .arg(script);
         command
     }
 }
@@ -245,7 +255,10 @@ address = "10.0.0.2"
         let hosts = Hosts::parse(FILE).unwrap();
         assert_eq!(hosts.transport(), Transport::Ssh);
         let command = hosts.command(1, "xl list", Duration::from_secs(90));
-        let words: Vec<_> = command.get_args().map(|word| word.to_string_lossy()).collect();
+        let words: Vec<_> = command
+            .get_args()
+            .map(|word| word.to_string_lossy())
+            .collect();
         assert_eq!(
             words.join(" "),
             "--kill-after=5 90 ssh -T -o BatchMode=yes -o ConnectTimeout=20 root@xen2 xl list"
@@ -264,7 +277,11 @@ address = "10.0.0.2"
             ("\"ssh\"", "\"carrier\"", "unknown variant `carrier`"),
             ("10.0.1.1", "web", "invalid IPv4 address"),
             ("vm =", "domain =", "unknown field `domain`"),
-            ("[[host]]\nssh = \"root@xen2\"\naddress = \"10.0.0.2\"\n", "", "two are wanted, not 1"),
+            (
+                "[[host]]\nssh = \"root@xen2\"\naddress = \"10.0.0.2\"\n",
+                "",
+                "two are wanted, not 1",
+            ),
         ] {
             let refused = Hosts::parse(&FILE.replacen(from, to, 1)).unwrap_err();
             assert!(refused.contains(says), "{from} → {to}: {refused}");

@@ -42,7 +42,8 @@ impl Listening {
             .stderr(Stdio::piped())
             .spawn()
             .map_err(error)?;
-        let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+        let (stdin, stdout, stderr) =
+            (child.stdin.take(), child.stdout.take(), child.stderr.take());
         let mut this = Self { child, stdin };
         let (tell, told) = channel();
         // Ends with the child, whom it always leaves room to write.

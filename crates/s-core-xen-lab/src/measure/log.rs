@@ -125,7 +125,10 @@ mod tests {
         let path = directory.path().join("other.csv");
         for (text, says) in [
             ("a,b\n1,2\n", "line: 2"),
-            (&format!("{HEADER}x,30,,a,b,moved,,,,,10,40,0,\n"), "line: 2"),
+            (
+                &format!("{HEADER}x,30,,a,b,moved,,,,,10,40,0,\n"),
+                "line: 2",
+            ),
             (&format!("{HEADER}1,30,,a,b,gone,,,,,10,40,0,\n"), "gone"),
         ] {
             fs::write(&path, text).unwrap();

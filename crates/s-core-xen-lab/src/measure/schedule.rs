@@ -27,7 +27,10 @@ pub(super) fn next(settings: &Settings, rows: &[Row]) -> Option<Turn> {
     loads.shuffle(&mut order);
     let load_percent = loads.into_iter().find(|load| done(*load) == round)?;
     // Of a sequence of its own.
-    let seed = settings.seed.rotate_left(32).wrapping_add(rows.len() as u64);
+    let seed = settings
+        .seed
+        .rotate_left(32)
+        .wrapping_add(rows.len() as u64);
     let dirty: f64 = Pcg64Mcg::seed_from_u64(!seed).random_range(0.0..=1.0);
     Some(Turn {
         load_percent,
@@ -73,7 +76,10 @@ mod tests {
             .map(|round| round.iter().map(|turn| turn.load_percent).collect())
             .collect();
         assert!(orders.iter().any(|order| *order != orders[0]), "{orders:?}");
-        assert!(all.iter().all(|turn| (0.0..=2.0).contains(&turn.dirty_mb_per_second)));
+        assert!(
+            all.iter()
+                .all(|turn| (0.0..=2.0).contains(&turn.dirty_mb_per_second))
+        );
     }
 
     #[test]
@@ -89,7 +95,10 @@ mod tests {
             ..settings()
         };
         let rows: Vec<_> = all.iter().map(|turn| row(turn.load_percent)).collect();
-        let new: Vec<_> = turns(&more, rows).iter().map(|turn| turn.load_percent).collect();
+        let new: Vec<_> = turns(&more, rows)
+            .iter()
+            .map(|turn| turn.load_percent)
+            .collect();
         assert_eq!(new, [25; 4]);
     }
 

@@ -140,17 +140,31 @@ mod tests {
     #[test]
     fn golden_scripts() {
         let stream = hosts("stream");
-        assert_eq!(target(&stream, 1, 70), include_str!("../../tests/data/measure-target.sh"));
-        assert_eq!(source(&stream, 0, 70), include_str!("../../tests/data/measure-source.sh"));
+        assert_eq!(
+            target(&stream, 1, 70),
+            include_str!("../../tests/data/measure-target.sh")
+        );
+        assert_eq!(
+            source(&stream, 0, 70),
+            include_str!("../../tests/data/measure-source.sh")
+        );
     }
 
     #[test]
     fn without_load_over_ssh() {
         let ssh = hosts("ssh");
         let (source, target) = (source(&ssh, 1, 0), target(&ssh, 0, 0));
-        assert!(source.contains("xl migrate -s '' v1 'ssh -o BatchMode=yes 10.0.0.1 xl migrate-receive; code=$?;"), "{source}");
+        assert!(
+            source.contains(
+                "xl migrate -s '' v1 'ssh -o BatchMode=yes 10.0.0.1 xl migrate-receive; code=$?;"
+            ),
+            "{source}"
+        );
         for script in [source, target] {
-            assert!(!script.contains("iperf3") && !script.contains("socat"), "{script}");
+            assert!(
+                !script.contains("iperf3") && !script.contains("socat"),
+                "{script}"
+            );
         }
     }
 

@@ -61,7 +61,10 @@ mod tests {
             });
             let [from, to] = [1, 2].map(VmId::new);
             let probes = probes.collect();
-            let found = Silence::of(&ProbeSeries { from, to, probes }, Duration::from_millis(ended));
+            let found = Silence::of(
+                &ProbeSeries { from, to, probes },
+                Duration::from_millis(ended),
+            );
             let found = found.map(|of| [of.downtime, of.longest_gap].map(|time| time.as_millis()));
             let wanted = wanted.map(|(down, gap)| [down, gap].map(u128::from));
             assert_eq!(found, wanted, "{round_trips:?}");

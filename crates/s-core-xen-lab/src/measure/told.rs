@@ -83,9 +83,18 @@ fn seconds(text: &str) -> Option<f64> {
 
 /// A line that can be shown and written to a file.
 pub(super) fn plain(text: &str) -> String {
-    let lines: Vec<_> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    let lines: Vec<_> = text
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty())
+        .collect();
     let visible = |c: char| if c.is_control() { ' ' } else { c };
-    lines.join("; ").chars().map(visible).take(MOST_LINE).collect()
+    lines
+        .join("; ")
+        .chars()
+        .map(visible)
+        .take(MOST_LINE)
+        .collect()
 }
 
 #[cfg(test)]
@@ -102,7 +111,10 @@ mod tests {
         let load = told.load_mbit.unwrap();
         // 1,871,800 octets of payload in 2.995257 s.
         assert!((load - 5.1494).abs() < 1e-3, "{load}");
-        assert_eq!(told.last_words, "migration sender: Target has acknowledged transfer.; Migration successful.");
+        assert_eq!(
+            told.last_words,
+            "migration sender: Target has acknowledged transfer.; Migration successful."
+        );
     }
 
     #[test]
@@ -114,11 +126,26 @@ mod tests {
             ..Told::default()
         };
         check("", told(None, "the load did not run: "));
-        check("load {\"error\":\"unable to connect to server\"}", told(None, "the load did not run: unable to connect to server"));
-        check("load iperf3: not found", told(None, "the load did not run: iperf3: not found"));
-        check("exit 1\nxl Migration failed,\u{1b}[31m\nxl \nxl resuming at sender.", told(Some(1), "Migration failed, [31m; ; resuming at sender."));
-        check("exit x\nbegan -1\nended nan\nbytes -5\nload {}", told(None, "the load did not run: "));
-        check("exit 0\nbegan 5\nbytes 99999999999999999999\nload {\"end\":{\"sum\":{\"bytes\":1,\"seconds\":0}}}", told(Some(0), ""));
+        check(
+            "load {\"error\":\"unable to connect to server\"}",
+            told(None, "the load did not run: unable to connect to server"),
+        );
+        check(
+            "load iperf3: not found",
+            told(None, "the load did not run: iperf3: not found"),
+        );
+        check(
+            "exit 1\nxl Migration failed,\u{1b}[31m\nxl \nxl resuming at sender.",
+            told(Some(1), "Migration failed, [31m; ; resuming at sender."),
+        );
+        check(
+            "exit x\nbegan -1\nended nan\nbytes -5\nload {}",
+            told(None, "the load did not run: "),
+        );
+        check(
+            "exit 0\nbegan 5\nbytes 99999999999999999999\nload {\"end\":{\"sum\":{\"bytes\":1,\"seconds\":0}}}",
+            told(Some(0), ""),
+        );
         let long = format!("exit 1\nxl {}", "x".repeat(100_000));
         assert_eq!(Told::parse(&long).last_words.len(), MOST_LINE);
     }

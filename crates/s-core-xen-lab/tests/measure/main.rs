@@ -104,7 +104,11 @@ fn moves_and_goes_on() {
         assert_eq!((row.outcome, row.problem.as_str()), (Outcome::Moved, ""));
         // Exactly what went through the carrier.
         assert_eq!((row.bytes, row.memory_mib), (Some(300_000), 40));
-        assert!(row.seconds.is_some_and(|seconds| (0.0..20.0).contains(&seconds)), "{row:?}");
+        assert!(
+            row.seconds
+                .is_some_and(|seconds| (0.0..20.0).contains(&seconds)),
+            "{row:?}"
+        );
         assert!(row.downtime_ms.is_some_and(|down| down < 1000.0), "{row:?}");
         assert!(row.longest_gap_ms.is_some_and(|gap| gap > 0.0), "{row:?}");
         let load = row.load_mbit.map(|mbit| (mbit * 1000.0).round());
@@ -126,7 +130,14 @@ fn failures_are_recorded() {
     let (rows, ended) = fake.measure(&[0], 2);
     ended.unwrap();
     let of: Vec<_> = (rows.iter())
-        .map(|row| (row.outcome, row.source.as_str(), row.problem.as_str(), row.bytes))
+        .map(|row| {
+            (
+                row.outcome,
+                row.source.as_str(),
+                row.problem.as_str(),
+                row.bytes,
+            )
+        })
         .collect();
     let resumed = "Migration failed, resuming at sender.";
     assert_eq!(
@@ -142,14 +153,20 @@ fn failures_are_recorded() {
     ended.unwrap();
     let last = rows.last().unwrap();
     let problem = "the load did not run: unable to connect to server";
-    assert_eq!((last.outcome, last.problem.as_str()), (Outcome::Stayed, problem));
+    assert_eq!(
+        (last.outcome, last.problem.as_str()),
+        (Outcome::Stayed, problem)
+    );
     assert_eq!((last.source.as_str(), last.seconds), ("two", None));
     // Neither does the target listen.
     fs::write(fake.file("deaf"), "").unwrap();
     let (rows, ended) = fake.measure(&[0], 3);
     ended.unwrap();
     let problem = &rows.last().unwrap().problem;
-    assert!(problem.contains("nothing listens at port 8004"), "{problem}");
+    assert!(
+        problem.contains("nothing listens at port 8004"),
+        "{problem}"
+    );
 }
 
 #[test]
@@ -158,13 +175,21 @@ fn what_nobody_knows_ends_it() {
     fake.fates("moved\nlost\n");
     let (rows, ended) = fake.measure(&[0], 9);
     let refused = ended.unwrap_err().to_string();
-    assert!(refused.contains("v1 is not at home on exactly one host (one: it is not here; two: it is not here)"), "{refused}");
+    assert!(
+        refused.contains(
+            "v1 is not at home on exactly one host (one: it is not here; two: it is not here)"
+        ),
+        "{refused}"
+    );
     assert_eq!(rows.len(), 2);
     assert_eq!(rows[1].outcome, Outcome::Unknown);
     assert_eq!(rows[1].problem, "Migration failed during final handshake");
     // Nor does the next call begin.
     let (rows, ended) = fake.measure(&[0], 9);
-    assert!(matches!(ended, Err(MeasureError::Unknown { .. })), "{ended:?}");
+    assert!(
+        matches!(ended, Err(MeasureError::Unknown { .. })),
+        "{ended:?}"
+    );
     assert_eq!(rows.len(), 2);
 }
 
@@ -174,6 +199,9 @@ fn what_always_fails_ends_it() {
     fake.fates(&"refused\n".repeat(20));
     let (rows, ended) = fake.measure(&[0], 20);
     let refused = ended.unwrap_err().to_string();
-    assert!(refused.contains("5 migrations failed one after the other"), "{refused}");
+    assert!(
+        refused.contains("5 migrations failed one after the other"),
+        "{refused}"
+    );
     assert_eq!(rows.len(), 5);
 }

@@ -3,11 +3,14 @@
 use std::collections::BTreeSet;
 
 use s_core_sim::report::{
-    Axis, BarChart, Bars, Block, Cell, Chart, Course, Document, Figure, Line, LineChart, Panel, Section, Table,
+    Axis, BarChart, Bars, Block, Cell, Chart, Course, Document, Figure, Line, LineChart, Panel,
+    Section, Table,
 };
 use s_core_xen_lab::measure::{Outcome, Row};
 
-use super::statistics::{DOWNTIME, MEGABYTES, OFFERED, Quantity, SECONDS, Summary, at_load, loads, moved, quartiles};
+use super::statistics::{
+    DOWNTIME, MEGABYTES, OFFERED, Quantity, SECONDS, Summary, at_load, loads, moved, quartiles,
+};
 
 /// 5.2.3: mean and standard deviation of migrated bytes, in MB. All were below 150.
 const THESIS_MEGABYTES: (f64, f64) = (127.0, 11.0);
@@ -24,13 +27,19 @@ pub(super) fn document(rows: &[Row]) -> Document {
         ("Migrated bytes", bytes(rows)),
         ("Migration time", time(rows)),
         ("Downtime", downtime(rows)),
-        ("All loads", vec![Block::Table(TABLE_CAPTION.into(), table(rows))]),
+        (
+            "All loads",
+            vec![Block::Table(TABLE_CAPTION.into(), table(rows))],
+        ),
     ];
     let sections = sections.map(|(title, blocks)| Section {
         title: title.into(),
         blocks,
     });
-    let failed = rows.iter().filter(|row| row.outcome != Outcome::Moved).count();
+    let failed = rows
+        .iter()
+        .filter(|row| row.outcome != Outcome::Moved)
+        .count();
     let warning = (failed > 0).then(|| {
         format!("{failed} of {} migrations did not move the VM; they are in migrations.csv with their reasons, and in no figure.", rows.len())
     });
@@ -51,7 +60,10 @@ fn facts(rows: &[Row]) -> Vec<(String, String)> {
         ("VM", different(|row| format!("{} MiB", row.memory_mib))),
         ("It wrote memory", dirty.unwrap_or_default()),
         ("Migrations", rows.len().to_string()),
-        ("Probed every", different(|row| format!("{} ms", row.probe_ms))),
+        (
+            "Probed every",
+            different(|row| format!("{} ms", row.probe_ms)),
+        ),
         ("Version", format!("s-core {}", env!("CARGO_PKG_VERSION"))),
     ]
     .map(|(name, value)| (name.to_owned(), value))
@@ -88,7 +100,13 @@ fn bytes(rows: &[Row]) -> Vec<Block> {
             chart: Chart::Bars(histogram(&sizes, of)),
         }],
     };
-    vec![Block::Paragraph(said), Block::Figure("Thesis Fig. 5.9: the distribution of migrated bytes.".into(), figure)]
+    vec![
+        Block::Paragraph(said),
+        Block::Figure(
+            "Thesis Fig. 5.9: the distribution of migrated bytes.".into(),
+            figure,
+        ),
+    ]
 }
 
 /// Shares of the migrations in classes of equal width.
@@ -115,28 +133,36 @@ fn time(rows: &[Row]) -> Vec<Block> {
     let said = "From the start of xl migrate to its end, with a constant UDP stream from the source to the target over the same link. Thesis: \
                 2.94 s without load, 4.29 s at 100 Mb/s, 9.34 s at 1 Gb/s; the spread grows from 70 % on. In emulation: the hosts' processors, not the \
                 link, set the time without load, and the control domain also has to send the load itself; so the ratios count, not the seconds.";
-    over_load(rows, said, &Over {
-        name: "migration-time",
-        title: "Migration time over load",
-        caption: "Thesis Fig. 5.10. Median and quartiles here, the means that its text gives; right, relative to no load.",
-        label: "seconds",
-        quantity: SECONDS,
-        thesis: &THESIS_SECONDS,
-    })
+    over_load(
+        rows,
+        said,
+        &Over {
+            name: "migration-time",
+            title: "Migration time over load",
+            caption: "Thesis Fig. 5.10. Median and quartiles here, the means that its text gives; right, relative to no load.",
+            label: "seconds",
+            quantity: SECONDS,
+            thesis: &THESIS_SECONDS,
+        },
+    )
 }
 
 fn downtime(rows: &[Row]) -> Vec<Block> {
     let said = "The longest run of probes (UDP) that the VM did not answer, give or take the time between two. Thesis: 16.38 to 32.63 ms, probed every \
                 millisecond. In emulation: to suspend the VM, to make its interface anew and to resume it are thousands of instructions that are \
                 translated one by one, some hundred times as long as on hardware, and the same at all loads: they hide how the last copy grows with the load.";
-    over_load(rows, said, &Over {
-        name: "downtime",
-        title: "Downtime over load",
-        caption: "Thesis Fig. 5.11. Median and quartiles here, the ends that its text gives; right, relative to no load.",
-        label: "ms",
-        quantity: DOWNTIME,
-        thesis: &THESIS_DOWNTIME,
-    })
+    over_load(
+        rows,
+        said,
+        &Over {
+            name: "downtime",
+            title: "Downtime over load",
+            caption: "Thesis Fig. 5.11. Median and quartiles here, the ends that its text gives; right, relative to no load.",
+            label: "ms",
+            quantity: DOWNTIME,
+            thesis: &THESIS_DOWNTIME,
+        },
+    )
 }
 
 /// A quantity over the load.
@@ -188,17 +214,25 @@ fn over_load(rows: &[Row], said: &str, over: &Over<'_>) -> Vec<Block> {
             chart("relative to no load", "ratio", ratios),
         ],
     };
-    vec![Block::Paragraph(said.into()), Block::Figure(over.caption.into(), figure)]
+    vec![
+        Block::Paragraph(said.into()),
+        Block::Figure(over.caption.into(), figure),
+    ]
 }
 
 /// Values divided by that at no load; none without it.
 fn relative(points: impl Iterator<Item = (f64, f64)>) -> Vec<(f64, f64)> {
     let points: Vec<_> = points.collect();
-    let first = points.iter().find(|(load, value)| *load == 0.0 && *value > 0.0);
+    let first = points
+        .iter()
+        .find(|(load, value)| *load == 0.0 && *value > 0.0);
     let Some((_, first)) = first.copied() else {
         return Vec::new();
     };
-    points.into_iter().map(|(load, value)| (load, value / first)).collect()
+    points
+        .into_iter()
+        .map(|(load, value)| (load, value / first))
+        .collect()
 }
 
 fn line(name: &str, points: impl IntoIterator<Item = (f64, f64)>) -> Line {
@@ -212,14 +246,28 @@ fn line(name: &str, points: impl IntoIterator<Item = (f64, f64)>) -> Line {
 const TABLE_CAPTION: &str = "Of the migrations that moved the VM: median (quartiles). Offered is what the source sent as load, in frames.";
 
 fn table(rows: &[Row]) -> Table {
-    let columns = ["load, %", "offered, Mbit/s", "moved", "failed", "MB", "seconds", "mean, s", "downtime, ms"];
+    let columns = [
+        "load, %",
+        "offered, Mbit/s",
+        "moved",
+        "failed",
+        "MB",
+        "seconds",
+        "mean, s",
+        "downtime, ms",
+    ];
     let mut table = Table::new(columns);
     for load in loads(rows) {
         let here: Vec<_> = rows.iter().filter(|row| row.load_percent == load).collect();
-        let moved = here.iter().filter(|row| row.outcome == Outcome::Moved).count();
+        let moved = here
+            .iter()
+            .filter(|row| row.outcome == Outcome::Moved)
+            .count();
         let spread = |quantity, decimals| {
             let of = at_load(rows, load, quantity);
-            of.map_or(Cell::Missing, |of| Cell::Number(of.median, quartiles(of, decimals)))
+            of.map_or(Cell::Missing, |of| {
+                Cell::Number(of.median, quartiles(of, decimals))
+            })
         };
         let mean = at_load(rows, load, SECONDS);
         table.push([
@@ -229,7 +277,9 @@ fn table(rows: &[Row]) -> Table {
             Cell::count((here.len() - moved) as u64),
             spread(MEGABYTES, 1),
             spread(SECONDS, 2),
-            mean.map_or(Cell::Missing, |of| Cell::Number(of.mean, format!("{:.2}", of.mean))),
+            mean.map_or(Cell::Missing, |of| {
+                Cell::Number(of.mean, format!("{:.2}", of.mean))
+            }),
             spread(DOWNTIME, 0),
         ]);
     }
@@ -288,16 +338,28 @@ mod tests {
             "as measured,thesis,10,4.29",
             "relative to no load,median,100,3",
         ] {
-            assert!(time.iter().any(|line| line == wanted), "{wanted}: {time:#?}");
+            assert!(
+                time.iter().any(|line| line == wanted),
+                "{wanted}: {time:#?}"
+            );
         }
         assert!(!time.iter().any(|line| line.contains(",50,")), "{time:#?}");
         assert!(csv(&document, "downtime").contains(&"as measured,median,100,150".into()));
         let shares: f64 = (csv(&document, "migrated-bytes").iter().skip(1))
-            .map(|line| line.split(',').nth(1).expect("two columns").parse::<f64>().expect("a share"))
+            .map(|line| {
+                line.split(',')
+                    .nth(1)
+                    .expect("two columns")
+                    .parse::<f64>()
+                    .expect("a share")
+            })
             .sum();
         assert!((shares - 1.0).abs() < 1e-9, "{shares}");
         let html = document.to_html();
-        assert!(html.contains("2 of 5 migrations did not move the VM"), "{html}");
+        assert!(
+            html.contains("2 of 5 migrations did not move the VM"),
+            "{html}"
+        );
     }
 
     #[test]
@@ -305,7 +367,11 @@ mod tests {
         for rows in [&[][..], &[row(0, Outcome::Stayed, 1.0)]] {
             let document = document(rows);
             assert_eq!(document.figures().count(), 0);
-            assert!(document.to_html().contains("No migration has moved the VM yet"));
+            assert!(
+                document
+                    .to_html()
+                    .contains("No migration has moved the VM yet")
+            );
         }
     }
 }

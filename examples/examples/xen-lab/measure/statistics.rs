@@ -73,11 +73,21 @@ pub(super) fn loads(rows: &[Row]) -> Vec<u32> {
 
 /// A table for terminals.
 pub(super) fn text(rows: &[Row]) -> String {
-    let header = [">load", ">migrations", ">failed", ">MB", ">s (quartiles)", ">down, ms (quartiles)"];
+    let header = [
+        ">load",
+        ">migrations",
+        ">failed",
+        ">MB",
+        ">s (quartiles)",
+        ">down, ms (quartiles)",
+    ];
     let mut table = cli::table(&header);
     for load in loads(rows) {
         let all = rows.iter().filter(|row| row.load_percent == load);
-        let [all, moved] = [all.count(), moved(rows).filter(|row| row.load_percent == load).count()];
+        let [all, moved] = [
+            all.count(),
+            moved(rows).filter(|row| row.load_percent == load).count(),
+        ];
         let written = |quantity, decimals| {
             at_load(rows, load, quantity).map_or_else(String::new, |of| quartiles(of, decimals))
         };
@@ -105,17 +115,38 @@ mod tests {
 
     #[test]
     fn summaries() {
-        let check = |values: &[f64], wanted: Option<[f64; 5]>, mean_and_deviation: Option<(f64, f64)>| {
-            let found = Summary::of(values.iter().copied());
-            let of = found.map(|of| [of.least, of.lower_quartile, of.median, of.upper_quartile, of.greatest]);
-            assert_eq!(of, wanted, "{values:?}");
-            assert_eq!(found.map(|of| (of.mean, of.deviation)), mean_and_deviation, "{values:?}");
-            assert_eq!(found.map_or(0, |of| of.count), values.len());
-        };
+        let check =
+            |values: &[f64], wanted: Option<[f64; 5]>, mean_and_deviation: Option<(f64, f64)>| {
+                let found = Summary::of(values.iter().copied());
+                let of = found.map(|of| {
+                    [
+                        of.least,
+                        of.lower_quartile,
+                        of.median,
+                        of.upper_quartile,
+                        of.greatest,
+                    ]
+                });
+                assert_eq!(of, wanted, "{values:?}");
+                assert_eq!(
+                    found.map(|of| (of.mean, of.deviation)),
+                    mean_and_deviation,
+                    "{values:?}"
+                );
+                assert_eq!(found.map_or(0, |of| of.count), values.len());
+            };
         check(&[], None, None);
         check(&[7.0], Some([7.0; 5]), Some((7.0, 0.0)));
-        check(&[3.0, 1.0], Some([1.0, 1.5, 2.0, 2.5, 3.0]), Some((2.0, 2f64.sqrt())));
-        check(&[5.0, 1.0, 4.0, 2.0, 3.0], Some([1.0, 2.0, 3.0, 4.0, 5.0]), Some((3.0, 2.5f64.sqrt())));
+        check(
+            &[3.0, 1.0],
+            Some([1.0, 1.5, 2.0, 2.5, 3.0]),
+            Some((2.0, 2f64.sqrt())),
+        );
+        check(
+            &[5.0, 1.0, 4.0, 2.0, 3.0],
+            Some([1.0, 2.0, 3.0, 4.0, 5.0]),
+            Some((3.0, 2.5f64.sqrt())),
+        );
         let summary = Summary::of([1.0, 2.0, 4.0]).expect("three");
         assert_eq!(quartiles(summary, 1), "2.0 (1.5 to 3.0)");
     }
