@@ -48,7 +48,7 @@ impl Listening {
         let (tell, told) = channel();
         // Ends with the child, whom it always leaves room to write.
         thread::spawn(move || {
-            let lines = stdout.map(|out| BufReader::new(out).lines());
+            let lines = stdout.map(|out| BufReader::new(out.take(MOST_SAID)).lines());
             for line in lines.into_iter().flatten().map_while(Result::ok) {
                 tracing::debug!(line, "a target said");
                 // Nobody may be listening any more.

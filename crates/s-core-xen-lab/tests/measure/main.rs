@@ -3,7 +3,7 @@
 use std::fs;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
-use std::process;
+use std::process::{self, Command};
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 
@@ -26,6 +26,9 @@ impl Fake {
         for file in ["one/v1", "two/other", "fates", "processes"] {
             fs::write(root.path().join(file), "").unwrap();
         }
+        let mut mkfifo = Command::new("mkfifo");
+        let made = mkfifo.arg(root.path().join("stream")).status();
+        assert!(made.unwrap().success());
         // An address that no other test has, of this program or of another.
         static TESTS: AtomicU8 = AtomicU8::new(77);
         let test = TESTS.fetch_add(1, Ordering::Relaxed);

@@ -65,14 +65,19 @@ fn rate(text: &str) -> Result<f64, String> {
     rate.ok_or_else(|| "give a number from 0 to 1000".into())
 }
 
-/// Measures on the testbed of this name or on other hosts. Whatever ends it, the report has what was measured.
+/// Measures on the testbed of this name or on other hosts. Whatever ends it, what was measured becomes a report.
 pub(crate) fn measure(name: &LabName, args: &MeasureArgs) -> Result<(), Failure> {
     Document::check_target(&args.out)?;
-    let mut log = Log::open(&args.out.join(MIGRATIONS_FILE))?;
-    let ended = match args.minutes {
-        0 => Ok(()),
-        _ => migrate(name, args, &mut log),
+    let hosts = match &args.hosts {
+        _ if args.minutes == 0 => None,
+        Some(file) => Some(Hosts::read(file)?),
+        None => Some(Hosts::of_testbed(name, args.transport.into())?),
     };
+    let mut log = Log::open(&args.out.join(MIGRATIONS_FILE))?;
+    let ended = hosts.map_or(Ok(()), |hosts| migrate(&hosts, args, &mut log));
+    if log.rows().is_empty() && ended.is_err() {
+        return ended;
+    }
     let document = figures::document(log.rows());
     document.write(&args.out)?;
     print(&statistics::text(log.rows()))?;
@@ -81,11 +86,7 @@ pub(crate) fn measure(name: &LabName, args: &MeasureArgs) -> Result<(), Failure>
     ended
 }
 
-fn migrate(name: &LabName, args: &MeasureArgs, log: &mut Log) -> Result<(), Failure> {
-    let hosts = match &args.hosts {
-        Some(file) => Hosts::read(file)?,
-        None => Hosts::of_testbed(name, args.transport.into())?,
-    };
+fn migrate(hosts: &Hosts, args: &MeasureArgs, log: &mut Log) -> Result<(), Failure> {
     let settings = Settings {
         loads: args.loads.clone(),
         migrations: args.migrations,
@@ -112,7 +113,7 @@ fn migrate(name: &LabName, args: &MeasureArgs, log: &mut Log) -> Result<(), Fail
             printed = print(&line(row));
         }
     };
-    take(&hosts, &settings, log, &stop, tell)?;
+    take(hosts, &settings, log, &stop, tell)?;
     printed
 }
 
