@@ -1,5 +1,7 @@
 //! The whole measurement with programs that only seem to be `ssh`, `xl`, `socat`, `iperf3` and `ss`.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::fs;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
