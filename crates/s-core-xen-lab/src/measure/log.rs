@@ -44,7 +44,7 @@ impl Log {
         let text = fs::read_to_string(path).map_err(error)?;
         let whole = text.rfind('\n').map_or(0, |end| end + 1);
         file.set_len(whole as u64).map_err(error)?;
-        let rows = csv::Reader::from_reader(text[..whole].as_bytes());
+        let rows = csv::Reader::from_reader(&text.as_bytes()[..whole]);
         let rows: Result<Vec<Row>, _> = rows.into_deserialize().collect();
         Ok(Self {
             rows: rows.map_err(|problem| MeasureError::content(path, problem))?,
