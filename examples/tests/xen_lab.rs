@@ -33,6 +33,12 @@ fn wrong_calls_are_refused() {
             &["down", "--name", "../etc"],
             "is not 1 to 8 lower-case letters and digits",
         ),
+        (&["measure", "--loads", "0,101"], "101 is not in 0..=100"),
+        (&["measure", "--dirty", "x"], "give a number from 0 to 1000"),
+        (
+            &["measure", "--hosts", "f", "--transport", "ssh"],
+            "cannot be used with",
+        ),
         (&["console", "x"], "invalid value 'x' for '<HOST>'"),
         (&[], "Usage: xen-lab"),
     ] {
@@ -41,6 +47,7 @@ fn wrong_calls_are_refused() {
     let absent = "there is no laboratory xennone";
     check(&["console", "1", "--name", "xennone"], 1, absent);
     check(&["ssh", "--name", "xennone", "1", "xl", "list"], 1, absent);
+    check(&["measure", "--name", "xennone"], 1, absent);
     // Without an image: what would make it, if nothing is missing before.
     let cache = std::env::temp_dir().join("s-core-no-such-cache");
     let cache = cache

@@ -3,6 +3,7 @@
 //! laboratory whose host namespaces hold an emulator each, so that its links, their faults and counters, and its end are the same.
 //!
 //! [`build()`] makes the image once, [`up()`] starts the hosts, [`run::run`] has agents work on them, [`s_core_lab::down`] removes them.
+//! [`measure::measure`] takes the figures of migrations under load, here or on any two Xen hosts.
 //!
 //! [`Plan`] says what a testbed is made of; it touches nothing.
 
@@ -12,6 +13,7 @@ pub mod console;
 mod domain;
 mod files;
 mod host;
+pub mod measure;
 mod newc;
 mod plan;
 mod prerequisites;

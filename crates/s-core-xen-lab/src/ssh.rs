@@ -71,7 +71,25 @@ impl Remote {
         system::run_with_input(self.command(host, within).arg(script), input)
     }
 
+    /// The program that reaches control domains from here, and its words before the host's [`login`](Self::login).
+    pub(crate) fn ssh_words(&self) -> Vec<String> {
+        let namespace = self.plan.layout().fabric_namespace();
+        let words = ["ip", "netns", "exec", &namespace, "ssh", "-T"].map(str::to_owned);
+        words.into_iter().chain(self.options()).collect()
+    }
+
+    /// What `ssh` calls a control domain.
+    pub(crate) fn login(&self, host: HostNumber) -> String {
+        format!("root@{}", self.plan.layout().management_address(host))
+    }
+
     fn arguments(&self, host: HostNumber) -> Vec<String> {
+        let mut words = self.options();
+        words.push(self.login(host));
+        words
+    }
+
+    fn options(&self) -> Vec<String> {
         let file = |name| self.image.file(name).display().to_string();
         let options = [
             format!("IdentityFile={}", file("key")),
@@ -88,10 +106,6 @@ impl Remote {
         // Nobody's own configuration has a say.
         let mut words = vec!["-F".to_owned(), "/dev/null".into()];
         words.extend(options.into_iter().flat_map(|option| ["-o".into(), option]));
-        words.push(format!(
-            "root@{}",
-            self.plan.layout().management_address(host)
-        ));
         words
     }
 }

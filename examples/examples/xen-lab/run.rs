@@ -53,12 +53,21 @@ pub(crate) struct RunArgs {
 
 /// How the memory of a VM gets from host to host.
 #[derive(Clone, Copy, Debug, Default, ValueEnum)]
-enum TransportArg {
+pub(crate) enum TransportArg {
     /// As it is, over TCP: half the time
     #[default]
     Stream,
     /// Over ssh, as xl does by itself
     Ssh,
+}
+
+impl From<TransportArg> for Transport {
+    fn from(transport: TransportArg) -> Self {
+        match transport {
+            TransportArg::Stream => Self::Stream,
+            TransportArg::Ssh => Self::Ssh,
+        }
+    }
 }
 
 /// Has agents work on the testbed of this name. Nothing is begun before all is checked.
@@ -98,10 +107,7 @@ fn settings(layout: &Layout, args: &RunArgs) -> Result<RunSettings, Failure> {
     Ok(RunSettings {
         agents: AgentSettings {
             policy: args.policy,
-            transport: match args.transport {
-                TransportArg::Stream => Transport::Stream,
-                TransportArg::Ssh => Transport::Ssh,
-            },
+            transport: args.transport.into(),
             window: seconds(args.window),
             ..AgentSettings::default()
         },

@@ -9,6 +9,7 @@ use s_core_backend::ovs::IP_PAIR_COOKIE;
 use s_core_lab::HostNumber;
 use s_core_lab::run::link_weights;
 use s_core_token::PolicyKind;
+use serde::Deserialize;
 
 use crate::plan::Plan;
 
@@ -25,7 +26,8 @@ pub(super) const AGENT: &str = "/run/s-core-agent.pid";
 const END: &str = "END-OF-FILE";
 
 /// How the memory of a VM gets from host to host.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Transport {
     /// As it is, over TCP (socat): half the time that ssh takes. The target's agent lets in only whom it expects.
     #[default]
