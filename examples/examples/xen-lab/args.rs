@@ -7,6 +7,7 @@ use s_core_examples::Failure;
 use s_core_lab::LabName;
 use s_core_xen_lab::{Cache, Size};
 
+use crate::fault::FaultArgs;
 use crate::run::RunArgs;
 
 /// Xen hosts on this machine, each in an emulator, behind the switches of the thesis's testbed (Fig. 5.5). Needs root.
@@ -28,6 +29,8 @@ pub(crate) enum Task {
     Up(UpArgs),
     /// Let the VMs send to each other, start an agent in each control domain, and watch the cost fall until it settles
     Run(Box<RunArgs>),
+    /// Break something while agents migrate a VM, and judge what comes of it
+    Fault(FaultArgs),
     /// Say which host runs which VMs, and what the links have carried
     Status(StatusArgs),
     /// A host's console: Xen's messages and a shell of the control domain
@@ -124,6 +127,8 @@ Examples:
   xen-lab up --hosts 2 --domains 1 --memory 80 --fresh
   xen-lab status
   xen-lab run --policy global --out report
+  xen-lab fault no-memory cut-handshake
+  xen-lab fault all --out faults
   xen-lab ssh 1 xl list
   xen-lab ssh 1 xl migrate v1 192.168.77.2
   xen-lab down

@@ -1,6 +1,7 @@
 //! `xen-lab`: Xen hosts on this machine, each in an emulator.
 
 mod args;
+mod fault;
 mod run;
 mod show;
 mod status;
@@ -27,6 +28,10 @@ fn main() -> std::process::ExitCode {
             Task::Run(args) => {
                 log();
                 run::run(&name, &args)
+            }
+            Task::Fault(args) => {
+                log();
+                fault::fault(&name, &args)
             }
             Task::Status(args) => status::status(&name, args),
             Task::Console { host } => console(&name, host),

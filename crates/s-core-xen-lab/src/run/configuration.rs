@@ -16,10 +16,10 @@ const DIRECTORY: &str = "/etc/s-core";
 /// Where `/etc/s-core/agent` has the agent add its events.
 pub(super) const EVENTS: &str = "/var/log/s-core-events.jsonl";
 /// Where it logs to.
-pub(super) const LOG: &str = "/var/log/s-core-agent.log";
+pub(crate) const LOG: &str = "/var/log/s-core-agent.log";
 /// Where `/etc/s-core/agent` keeps its own process id, and that of the agent.
 pub(super) const KEEPER: &str = "/run/s-core-keeper.pid";
-pub(super) const AGENT: &str = "/run/s-core-agent.pid";
+pub(crate) const AGENT: &str = "/run/s-core-agent.pid";
 /// The end of a file in a script. No file has such a line.
 const END: &str = "END-OF-FILE";
 
