@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use s_core_lab::HostNumber;
 use s_core_lab::run::{Course, Heard, Homes, Migration, Said, Sample, Watcher};
@@ -17,12 +18,16 @@ use crate::watch::Interrupt;
 
 /// The directory of the snapshot in that of the result.
 const SNAPSHOT: &str = "snapshot";
+/// How often the cost is shown where nobody looks at it now.
+const IN_A_FILE: Duration = Duration::from_secs(10);
 
 /// Shows what happens, a line each.
 #[derive(Debug)]
 pub struct View {
     interrupt: Interrupt,
     first: Option<f64>,
+    /// When the cost was shown last.
+    shown: Option<Duration>,
     /// What hosts and VMs are called, if their places are to be shown.
     names: Option<Names>,
 }
@@ -40,6 +45,7 @@ impl View {
         Self {
             interrupt,
             first: None,
+            shown: None,
             names: None,
         }
     }
@@ -125,7 +131,9 @@ impl Watcher for View {
         let first = *self.first.get_or_insert(sample.cost);
         let per_cent = 100.0 * sample.cost / first.max(f64::MIN_POSITIVE);
         // Once a second is too often for a file.
-        if std::io::stdout().is_terminal() || sample.at.as_secs().is_multiple_of(10) {
+        let next = self.shown.map_or(Duration::ZERO, |shown| shown + IN_A_FILE);
+        if std::io::stdout().is_terminal() || sample.at >= next {
+            self.shown = Some(sample.at);
             say(&format!(
                 "{:>5.0} s  cost {} ({per_cent:.0} %), {}",
                 sample.at.as_secs_f64(),

@@ -54,7 +54,7 @@ fn up(name: LabName, args: &UpArgs) -> Result<(), Failure> {
     let options = UpOptions { fresh: args.fresh };
     let hosts = show::Hosts::new(&plan);
     let started = s_core_xen_lab::up(&plan, &cache, options, &|host, stage| {
-        hosts.tell(host, stage)
+        hosts.tell(host, stage);
     });
     hosts.finish();
     started?;

@@ -32,7 +32,7 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "N", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=3600))]
     rest: u32,
     /// How far back measured rates look, in seconds
-    #[arg(long, value_name = "N", default_value_t = 24, value_parser = clap::value_parser!(u32).range(12..=3600))]
+    #[arg(long, value_name = "N", default_value_t = 30, value_parser = clap::value_parser!(u32).range(12..=3600))]
     window: u32,
     /// Send what this snapshot's traffic.csv says, instead of the traffic of communicating groups
     #[arg(long, value_name = "DIR", conflicts_with_all = ["group_size", "total_mbit"])]

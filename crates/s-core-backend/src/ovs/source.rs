@@ -22,8 +22,8 @@ const STATIONS: usize = 1 << 20;
 /// How many polls pass until the database is asked again which interfaces are VMs'.
 const POLLS_PER_ATTACHMENT: u32 = 15;
 
-/// How long anything beside the dump itself may take: the poll's time is when the dump was taken.
-const ASIDE: Duration = Duration::from_secs(1);
+/// The part of a poll's time that anything beside the dump may take: the poll's time is when the dump was taken.
+const ASIDE: u32 = 5;
 
 /// The datapath flows of a running Open vSwitch, userspace or kernel.
 ///
@@ -187,7 +187,7 @@ impl OvsFlowSource {
     fn read(&mut self, deadline: Duration) -> Result<Poll, FlowSourceError> {
         let started = Instant::now();
         let dump = self.dump(deadline)?;
-        let left = || deadline.saturating_sub(started.elapsed()).min(ASIDE);
+        let left = || deadline.saturating_sub(started.elapsed()).min(deadline / ASIDE);
         if let Some(database) = &mut self.database {
             database.attach(&mut self.stations, left());
         }

@@ -127,7 +127,7 @@ impl Agents {
         }
         let (remote, within) = (&self.remote, self.longest_end());
         let stopped = on_all(remote.plan(), |host| {
-            let script = stop_script();
+            let script = stop_script(remote.plan());
             remote.run(host, "sh -s", &script, within).map(drop)
         });
         let by = Instant::now() + LAST_LINES;

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use s_core_agent::DEFAULT_PORT;
+use s_core_backend::ovs::IP_PAIR_COOKIE;
 use s_core_lab::HostNumber;
 use s_core_lab::run::link_weights;
 use s_core_token::PolicyKind;
@@ -55,15 +56,15 @@ pub struct AgentSettings {
 }
 
 impl Default for AgentSettings {
-    /// Distributed, over TCP. Emulated hosts are slow and their times uneven: rates of 24 s read every 3 s, a new token after a
+    /// Distributed, over TCP. Emulated hosts are slow and their times uneven: rates of 30 s read every 5 s, a new token after a
     /// minute, 5 minutes for a migration that takes 12 s on a quiet machine and minutes on a busy one. c_m is a tenth of
     /// the VM's own cost.
     fn default() -> Self {
         Self {
             policy: PolicyKind::Distributed,
             transport: Transport::Stream,
-            interval: Duration::from_secs(3),
-            window: Duration::from_secs(24),
+            interval: Duration::from_secs(5),
+            window: Duration::from_secs(30),
             rest: Duration::from_millis(500),
             silence: Duration::from_secs(60),
             migration: Duration::from_secs(300),
@@ -72,14 +73,20 @@ impl Default for AgentSettings {
     }
 }
 
-/// A script that ends the agent of a control domain if one runs, as SIGTERM does, and waits for it.
-pub(super) fn stop_script() -> String {
+/// A script that ends the agent of a control domain if one runs, as SIGTERM does, and waits for it. The agent takes its rules away;
+/// it does not wait for a switch that is too slow for that, this does.
+pub(super) fn stop_script(plan: &Plan) -> String {
+    let (bridge, ended) = (plan.bridge(), format!("{DIRECTORY}/ended.toml"));
     format!(
-        "rm -f {DIRECTORY}/agent.toml\n\
+        "[ -e {DIRECTORY}/agent.toml ] && mv {DIRECTORY}/agent.toml {ended}\n\
          if [ -e {KEEPER} ]; then\n\
          \x20   keeper=$(cat {KEEPER})\n\
          \x20   [ -e {AGENT} ] && kill \"$(cat {AGENT})\" 2>/dev/null\n\
          \x20   while kill -0 \"$keeper\" 2>/dev/null; do sleep 0.2; done\n\
+         fi\n\
+         if [ -e {ended} ]; then\n\
+         \x20   until dom0-agent clean {ended} >/dev/null && ovs-ofctl del-flows {bridge} cookie={IP_PAIR_COOKIE:#x}/-1; do sleep 1; done\n\
+         \x20   rm -f {ended}\n\
          fi\n"
     )
 }
@@ -96,7 +103,7 @@ pub(super) fn start_script(
         ("key", format!("{key}\n")),
         ("agent.toml", agent_toml(plan, settings, host)),
     ];
-    let mut script = stop_script();
+    let mut script = stop_script(plan);
     script += &format!("set -e\nrm -rf /var/lib/s-core {EVENTS} {LOG}\numask 077\n: >{EVENTS}\n");
     for (name, content) in files {
         write!(
@@ -149,7 +156,7 @@ fn agent_toml(plan: &Plan, settings: &AgentSettings, host: HostNumber) -> String
          datapath = \"system@ovs-system\"\n\
          ovsdb = \"/run/openvswitch/db.sock\"\n\
          interval = {interval}\n\
-         deadline = 10\n\
+         deadline = 30\n\
          window = {window}\n\
          \n[interception]\n\
          kind = \"openflow\"\n\
