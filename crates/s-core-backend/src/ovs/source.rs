@@ -187,7 +187,11 @@ impl OvsFlowSource {
     fn read(&mut self, deadline: Duration) -> Result<Poll, FlowSourceError> {
         let started = Instant::now();
         let dump = self.dump(deadline)?;
-        let left = || deadline.saturating_sub(started.elapsed()).min(deadline / ASIDE);
+        let left = || {
+            deadline
+                .saturating_sub(started.elapsed())
+                .min(deadline / ASIDE)
+        };
         if let Some(database) = &mut self.database {
             database.attach(&mut self.stations, left());
         }

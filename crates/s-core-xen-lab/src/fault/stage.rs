@@ -38,7 +38,6 @@ pub(super) struct Moving {
     pub(super) vm: VmNumber,
     pub(super) source: HostNumber,
     pub(super) target: HostNumber,
-    pub(super) at: Instant,
 }
 
 /// A testbed with agents.
@@ -120,7 +119,6 @@ impl<'a> Stage<'a> {
                 vm: layout.vm_of(*vm)?,
                 source: heard.host,
                 target: layout.host_of(*target)?,
-                at: heard.at,
             }),
             _ => None,
         })?;
