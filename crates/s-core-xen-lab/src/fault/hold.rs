@@ -30,9 +30,7 @@ impl Hold {
         undoing: &str,
         within: Duration,
     ) -> Result<Self, LabError> {
-        // The end of the connection is the end of `cat`'s input.
-        let script =
-            format!("trap '' HUP\n{doing} && echo {DONE} && cat >/dev/null 2>&1\n{undoing}\n");
+        let script = held_script(doing, undoing);
         let failed = |source| LabError::Program {
             program: "ssh".into(),
             source,
@@ -82,6 +80,16 @@ impl Drop for Hold {
     }
 }
 
+/// The end of the connection is the end of `cat`'s input.
+fn held_script(doing: &str, undoing: &str) -> String {
+    format!(
+        "said=$(mktemp)\n\
+         if {{ {doing}; }} 2>\"$said\"; then echo {DONE}; cat >/dev/null; else tail -n 1 \"$said\"; fi\n\
+         rm -f \"$said\"\n\
+         {undoing}\n"
+    )
+}
+
 /// Waits on a control domain until a shell's condition holds.
 pub(super) fn until(
     remote: &Remote,
@@ -112,6 +120,18 @@ mod tests {
     use std::time::Instant;
 
     use super::*;
+
+    #[test]
+    fn what_is_held_is_undone_at_the_end_of_the_connection() {
+        let run = |doing: &str| {
+            let script = held_script(doing, "echo undone");
+            // Its input ends at once.
+            let output = Command::new("sh").args(["-c", &script]).output().unwrap();
+            String::from_utf8(output.stdout).unwrap()
+        };
+        assert_eq!(run("true && true"), "done\nundone\n");
+        assert_eq!(run("echo it is full >&2 && false"), "it is full\nundone\n");
+    }
 
     #[test]
     fn a_condition_has_its_time() {

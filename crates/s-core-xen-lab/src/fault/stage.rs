@@ -94,6 +94,9 @@ impl<'a> Stage<'a> {
         self.step("VMs to their places");
         self.home()?;
         let before = self.look();
+        if before.len() < self.hosts().len() {
+            return Err(LabError::Missing("not all hosts answer".into()).into());
+        }
         let plan = self.remote.plan();
         let layout = plan.layout();
         let mut firsts = (layout.hosts())
@@ -132,21 +135,20 @@ impl<'a> Stage<'a> {
         Ok(moving)
     }
 
-    /// Waits until the source says how the migration has ended; in words.
+    /// Waits until the source says that the migration has failed, and why.
     pub(super) fn ending(&mut self, of: Moving) -> Result<(Instant, String), Halt> {
         let address = self.remote.plan().layout().vm(of.vm);
         let within = self.settings.migration + ANSWER;
-        self.hear("the end of the migration", within, |heard| {
+        let ended = self.hear("the end of the migration", within, |heard| {
             match &heard.said {
-                Some(Said::Migrated { vm, .. }) if *vm == address => {
-                    Some((heard.at, "it migrated".into()))
-                }
+                Some(Said::Migrated { vm, .. }) if *vm == address => Some(None),
                 Some(Said::NotMoved { vm, why, .. }) if *vm == address => {
-                    Some((heard.at, why.clone()))
+                    Some(Some((heard.at, why.clone())))
                 }
                 _ => None,
             }
-        })
+        })?;
+        ended.ok_or_else(|| LabError::Missing("the VM had migrated before".into()).into())
     }
 
     fn hear<T>(
