@@ -85,13 +85,12 @@ impl Fault {
     }
 
     /// What the agents are told: migrations may take three minutes, so that one that hangs is given up soon.
-    pub(super) fn agents(self) -> AgentSettings {
+    pub(crate) fn agents(self) -> AgentSettings {
         AgentSettings {
             transport: match self {
                 Self::NoSshd => Transport::Ssh,
                 _ => Transport::Stream,
             },
-            silence: Duration::from_secs(45),
             migration: Duration::from_secs(180),
             ..AgentSettings::default()
         }
@@ -165,7 +164,7 @@ mod tests {
         };
         let plan = Plan::new("demo".parse().unwrap(), size).unwrap();
         let bound = token_bound(plan.layout(), &Fault::CutPrecopy.agents());
-        // 180 + 45 + 1 + 12 + 2 · (0.5 + 12) + 20
-        assert_eq!(bound, Duration::from_secs(283));
+        // 180 + 60 + 1 + 12 + 2 · (0.5 + 12) + 20
+        assert_eq!(bound, Duration::from_secs(298));
     }
 }

@@ -205,6 +205,7 @@ mod tests {
     use s_core_agent::ConfigFile;
 
     use super::*;
+    use crate::fault::Fault;
     use crate::plan::Size;
 
     fn plan(hosts: u16) -> Plan {
@@ -229,11 +230,8 @@ mod tests {
 
     #[test]
     fn an_agent_takes_its_configuration() {
-        for transport in [Transport::Stream, Transport::Ssh] {
-            let settings = AgentSettings {
-                transport,
-                ..AgentSettings::default()
-            };
+        let faults = Fault::ALL.map(Fault::agents);
+        for settings in [AgentSettings::default()].into_iter().chain(faults) {
             let plan = plan(4);
             let directory = tempfile::tempdir().unwrap();
             let file = |name: &str| directory.path().join(name);
