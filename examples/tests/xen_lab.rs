@@ -39,6 +39,11 @@ fn wrong_calls_are_refused() {
             &["measure", "--hosts", "f", "--transport", "ssh"],
             "cannot be used with",
         ),
+        (
+            &["fault", "no-memory", "cut-prcopy"],
+            "there is no fault cut-prcopy: --list names all",
+        ),
+        (&["fault"], "required arguments were not provided"),
         (&["console", "x"], "invalid value 'x' for '<HOST>'"),
         (&[], "Usage: xen-lab"),
     ] {
@@ -46,6 +51,7 @@ fn wrong_calls_are_refused() {
     }
     let absent = "there is no laboratory xennone";
     check(&["console", "1", "--name", "xennone"], 1, absent);
+    check(&["fault", "all", "--name", "xennone"], 1, absent);
     check(&["ssh", "--name", "xennone", "1", "xl", "list"], 1, absent);
     check(&["measure", "--name", "xennone"], 1, absent);
     // Without an image: what would make it, if nothing is missing before.
@@ -67,4 +73,16 @@ fn wrong_calls_are_refused() {
     ];
     assert!(said.iter().any(|said| err.contains(said)), "{err}");
     assert_eq!(err.lines().count(), 1, "{err}");
+}
+
+#[test]
+fn faults_are_listed() {
+    let output = program("xen-lab").args(["fault", "--list"]).output();
+    let output = output.expect("it was built");
+    assert!(output.status.success());
+    let listed = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        listed.contains("cut-handshake") && listed.contains("destroy-domain"),
+        "{listed}"
+    );
 }

@@ -22,6 +22,8 @@ pub enum Cable {
     Link(Link),
     /// The link of a host to its rack's switch.
     Uplink(HostNumber),
+    /// The link of a host to the management network's switch, in a laboratory that has one.
+    Management(HostNumber),
 }
 
 /// Cuts a cable: nothing passes in either direction, and both ends see it.
@@ -49,6 +51,7 @@ fn set(layout: &Layout, cable: Cable, state: &str) -> Result<(), LabError> {
             lower
         }
         Cable::Uplink(host) => layout.host_port(host),
+        Cable::Management(host) => layout.management_switch_port(host),
     };
     let fabric = layout.fabric_namespace();
     let mut command = Command::new("ip");

@@ -2,8 +2,8 @@
 //! control domain with Open vSwitch's kernel datapath, and small VMs. They stand behind the switches of [`s_core_lab`]: a testbed is a
 //! laboratory whose host namespaces hold an emulator each, so that its links, their faults and counters, and its end are the same.
 //!
-//! [`build()`] makes the image once, [`up()`] starts the hosts, [`run::run`] has agents work on them, [`s_core_lab::down`] removes them.
-//! [`measure::measure`] takes the figures of migrations under load, here or on any two Xen hosts.
+//! [`build()`] makes the image once, [`up()`] starts the hosts, [`run::run`] has agents work on them, [`fault::make_faults`] breaks something meanwhile,
+//! [`s_core_lab::down`] removes them. [`measure::measure`] takes the figures of migrations under load, here or on any two Xen hosts.
 //!
 //! [`Plan`] says what a testbed is made of; it touches nothing.
 
@@ -11,6 +11,7 @@ mod build;
 mod cache;
 pub mod console;
 mod domain;
+pub mod fault;
 mod files;
 mod host;
 pub mod measure;

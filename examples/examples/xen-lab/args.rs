@@ -7,6 +7,7 @@ use s_core_examples::Failure;
 use s_core_lab::LabName;
 use s_core_xen_lab::{Cache, Size};
 
+use crate::fault::FaultArgs;
 use crate::measure::MeasureArgs;
 use crate::run::RunArgs;
 
@@ -31,6 +32,8 @@ pub(crate) enum Task {
     Run(Box<RunArgs>),
     /// Migrate a VM back and forth under background load, here or on real hosts, and draw the thesis's Figs. 5.9 to 5.11
     Measure(Box<MeasureArgs>),
+    /// Break something while agents migrate a VM, and judge what comes of it
+    Fault(FaultArgs),
     /// Say which host runs which VMs, and what the links have carried
     Status(StatusArgs),
     /// A host's console: Xen's messages and a shell of the control domain
@@ -129,6 +132,8 @@ Examples:
   xen-lab run --policy global --out report
   xen-lab measure --minutes 60 --out migration-figures
   xen-lab measure --hosts hosts.toml --probe-ms 1
+  xen-lab fault no-memory cut-handshake
+  xen-lab fault all --out faults
   xen-lab ssh 1 xl list
   xen-lab ssh 1 xl migrate v1 192.168.77.2
   xen-lab down

@@ -1,6 +1,7 @@
 //! `xen-lab`: Xen hosts on this machine, each in an emulator.
 
 mod args;
+mod fault;
 mod measure;
 mod run;
 mod show;
@@ -32,6 +33,10 @@ fn main() -> std::process::ExitCode {
             Task::Measure(args) => {
                 log();
                 measure::measure(&name, &args)
+            }
+            Task::Fault(args) => {
+                log();
+                fault::fault(&name, &args)
             }
             Task::Status(args) => status::status(&name, args),
             Task::Console { host } => console(&name, host),

@@ -38,7 +38,7 @@ const LAST_LINES: Duration = Duration::from_secs(10);
 
 /// One agent per host. They are told to end with it.
 #[derive(Debug)]
-pub(super) struct Agents {
+pub(crate) struct Agents {
     remote: Remote,
     settings: AgentSettings,
     followers: Vec<Follower>,
@@ -48,7 +48,7 @@ pub(super) struct Agents {
 
 impl Agents {
     /// Starts them and waits until all run.
-    pub(super) fn start(remote: &Remote, settings: &AgentSettings) -> Result<Self, LabError> {
+    pub(crate) fn start(remote: &Remote, settings: &AgentSettings) -> Result<Self, LabError> {
         let (plan, key) = (remote.plan(), random_key()?);
         let (told, heard) = channel();
         // From here on whatever has been started is ended.
@@ -93,12 +93,12 @@ impl Agents {
     }
 
     /// The next thing that an agent says, if one does in time.
-    pub(super) fn next(&self, timeout: Duration) -> Option<Heard> {
+    pub(crate) fn next(&self, timeout: Duration) -> Option<Heard> {
         self.heard.recv_timeout(timeout).ok()
     }
 
     /// The last line that an agent has logged.
-    pub(super) fn last_words(&self, host: HostNumber) -> String {
+    pub(crate) fn last_words(&self, host: HostNumber) -> String {
         let said = self
             .remote
             .run(host, &format!("tail -n 1 {LOG}"), "", ANSWER);
@@ -107,7 +107,7 @@ impl Agents {
     }
 
     /// The CPU time that all agents have taken, in seconds; those that do not tell are left out.
-    pub(super) fn cpu_seconds(&self) -> f64 {
+    pub(crate) fn cpu_seconds(&self) -> f64 {
         // Of `proc(5)`; a control domain's clock ticks a hundred times a second for programs.
         let script = format!("awk '{{ print $14 + $15 }}' /proc/$(cat {AGENT})/stat");
         let (remote, ticks) = (&self.remote, Mutex::new(0.0));
@@ -124,7 +124,7 @@ impl Agents {
     }
 
     /// Has all end as by SIGTERM, and waits for it: for a migration in flight, too. What they say meanwhile can still be heard.
-    pub(super) fn stop(&mut self) -> Result<(), LabError> {
+    pub(crate) fn stop(&mut self) -> Result<(), LabError> {
         if !std::mem::take(&mut self.running) {
             return Ok(());
         }

@@ -18,10 +18,10 @@ const DIRECTORY: &str = "/etc/s-core";
 /// Where `/etc/s-core/agent` has the agent add its events.
 pub(super) const EVENTS: &str = "/var/log/s-core-events.jsonl";
 /// Where it logs to.
-pub(super) const LOG: &str = "/var/log/s-core-agent.log";
+pub(crate) const LOG: &str = "/var/log/s-core-agent.log";
 /// Where `/etc/s-core/agent` keeps its own process id, and that of the agent.
 pub(super) const KEEPER: &str = "/run/s-core-keeper.pid";
-pub(super) const AGENT: &str = "/run/s-core-agent.pid";
+pub(crate) const AGENT: &str = "/run/s-core-agent.pid";
 /// The end of a file in a script. No file has such a line.
 const END: &str = "END-OF-FILE";
 
@@ -207,6 +207,7 @@ mod tests {
     use s_core_agent::ConfigFile;
 
     use super::*;
+    use crate::fault::Fault;
     use crate::plan::Size;
 
     fn plan(hosts: u16) -> Plan {
@@ -231,11 +232,8 @@ mod tests {
 
     #[test]
     fn an_agent_takes_its_configuration() {
-        for transport in [Transport::Stream, Transport::Ssh] {
-            let settings = AgentSettings {
-                transport,
-                ..AgentSettings::default()
-            };
+        let faults = Fault::ALL.map(Fault::agents);
+        for settings in [AgentSettings::default()].into_iter().chain(faults) {
             let plan = plan(4);
             let directory = tempfile::tempdir().unwrap();
             let file = |name: &str| directory.path().join(name);

@@ -17,7 +17,7 @@ const TAKE: Duration = Duration::from_secs(120);
 
 /// All guests of a testbed.
 #[derive(Debug)]
-pub(super) struct Guests {
+pub(crate) struct Guests {
     fabric: String,
     vms: Vec<VmId>,
     /// What each said last.
@@ -26,7 +26,7 @@ pub(super) struct Guests {
 
 impl Guests {
     /// Gives this machine an address on the VMs' network, at the core switch.
-    pub(super) fn reach(plan: &Plan) -> Result<Self, LabError> {
+    pub(crate) fn reach(plan: &Plan) -> Result<Self, LabError> {
         let layout = plan.layout();
         let (address, core) = (plan.fabric_operator_address(), layout.core_switch());
         let fabric = layout.fabric_namespace();
@@ -40,7 +40,7 @@ impl Guests {
     }
 
     /// Where this machine's probes come from.
-    pub(super) fn prober(&self, plan: &Plan) -> Endpoint {
+    pub(crate) fn prober(&self, plan: &Plan) -> Endpoint {
         Endpoint {
             address: plan.fabric_operator_address(),
             network: Network::Namespace(self.fabric.clone()),
@@ -48,19 +48,19 @@ impl Guests {
     }
 
     /// Has every guest send by those of these pairs to which it belongs.
-    pub(super) fn send(&self, pairs: &[PairTraffic]) -> Result<(), LabError> {
+    pub(crate) fn send(&self, pairs: &[PairTraffic]) -> Result<(), LabError> {
         let pairs = pairs.to_vec();
         self.tell(move |guest| guest.plan(&pairs))
     }
 
     /// Has all guests send nothing.
-    pub(super) fn be_silent(&self) -> Result<(), LabError> {
+    pub(crate) fn be_silent(&self) -> Result<(), LabError> {
         self.tell(|guest| guest.clear_plan())
     }
 
     /// What guests have sent to each other so far. One that does not answer, as while it stands still, has said what it said
     /// before; what was received from it since then is known from the others.
-    pub(super) fn read(&mut self) -> Result<Reading, LabError> {
+    pub(crate) fn read(&mut self) -> Result<Reading, LabError> {
         let answers = self.each(|guest| guest.with_deadline(ANSWER).counters())?;
         for (vm, answer) in answers {
             match answer {

@@ -1,8 +1,8 @@
 //! Agents at work on a testbed: real migrations of real VMs, and the cost as it truly is.
 
-mod agents;
-mod configuration;
-mod guests;
+pub(crate) mod agents;
+pub(crate) mod configuration;
+pub(crate) mod guests;
 mod site;
 mod watching;
 
