@@ -223,9 +223,9 @@ impl OvsFlowSource {
 
     fn poll_of(&mut self, dump: Dump) -> Result<Poll, FlowSourceError> {
         let text = match dump {
-            Dump::Text(text) => text,
             #[cfg(feature = "netlink")]
             Dump::Binary(dump) => return Ok(dump.into_poll(&mut self.stations)),
+            Dump::Text(text) => text,
         };
         let reading = read_dump(&text, self.seed, &mut self.stations).map_err(|error| {
             FlowSourceError::Malformed {
