@@ -29,6 +29,8 @@ struct Recorded {
     said: VecDeque<Heard>,
     homes: VecDeque<Homes>,
     readings: u64,
+    /// Whether a start is one of an agent that had run.
+    ready_counts: bool,
     ended: bool,
 }
 
@@ -67,6 +69,7 @@ impl Recorded {
             said: heard.collect(),
             homes: homes.into(),
             readings: 0,
+            ready_counts: false,
             ended: false,
         }
     }
@@ -87,7 +90,9 @@ impl Site for Recorded {
 
     fn start_agents(&mut self) -> Result<(), RunError> {
         // Whoever starts them waits for that.
-        self.said.retain(|heard| heard.said != Some(Said::Ready));
+        let ready_counts = self.ready_counts;
+        self.said
+            .retain(|heard| ready_counts || heard.said != Some(Said::Ready));
         Ok(())
     }
 
@@ -124,8 +129,9 @@ impl Site for Recorded {
         Ok(Reading::of_payload(at, sent))
     }
 
+    /// One for each thing that was said.
     fn control_bytes(&mut self) -> Result<u64, RunError> {
-        Ok(u64::from(u32::try_from(self.said.len()).unwrap()))
+        Ok(1000 - u64::try_from(self.said.len()).unwrap())
     }
 
     fn links(&mut self) -> Result<LinkCounts, RunError> {
@@ -190,4 +196,92 @@ fn played(recorded: [&str; 2], after: [u16; 4]) -> (Course, Seen) {
     let (begin, mut seen) = (site.begin, Seen::default());
     let course = follow(&mut site, &settings(), begin, &mut seen).unwrap();
     (course, seen)
+}
+
+#[test]
+fn what_agents_said_makes_the_course() {
+    let (course, seen) = played(RECORDED, [2, 2, 2, 2]);
+    assert!(course.settled);
+    assert_eq!(course.shortcomings(), [""; 0]);
+    let layout = layout();
+    let [first, second, ..] = vms(&layout);
+    let [source, target] = [1, 2].map(|host| layout.server(HostNumber(host)));
+    let moved: Vec<_> = course
+        .migrations
+        .iter()
+        .map(|of| (of.hop, of.vm, of.source, of.target))
+        .collect();
+    assert_eq!(
+        moved,
+        [(1, first, source, target), (2, second, source, target)]
+    );
+    let times: Vec<_> = course
+        .migrations
+        .iter()
+        .map(|of| [of.began, of.ended].map(|time| time.as_millis()))
+        .collect();
+    assert_eq!(times, [[116_557, 226_741], [231_206, 276_136]]);
+    let rounds: Vec<_> = course
+        .rounds
+        .iter()
+        .map(|round| (round.number, round.migrations))
+        .collect();
+    assert_eq!(rounds, [(0, 2), (1, 0), (2, 0), (3, 0)]);
+    assert_eq!((course.hops, course.failed), (16, 0));
+    assert!(
+        course
+            .control_bytes_per_round()
+            .iter()
+            .all(|bytes| *bytes > 0)
+    );
+    // Level 1 costs 1: 3 kB/s, each pair twice; then all are on one host.
+    assert_eq!((course.initial_cost, course.final_cost), (6000.0, 0.0));
+    assert_eq!((course.planned_cost, course.planned_migrations), (0.0, 2));
+    let places = [[1, 1, 2, 2], [2, 1, 2, 2], [2, 2, 2, 2]].map(homes);
+    assert_eq!(seen.placed, places);
+    let bytes = course.migrations.iter().map(|of| of.measured?.bytes);
+    assert_eq!(bytes.collect::<Vec<_>>(), [Some(44_000_000); 2]);
+    let report = tempfile::tempdir().unwrap();
+    course.document(Vec::new()).write(report.path()).unwrap();
+    let page = std::fs::read_to_string(report.path().join("report.html")).unwrap();
+    for words in ["played back", "as made up", "what is made up", "10.77.1.2"] {
+        assert!(page.to_lowercase().contains(words), "{words}");
+    }
+}
+
+/// An agent that was started again knows less than it did: the round in which that happens does not count as quiet.
+#[test]
+fn an_agent_that_starts_again_disturbs() {
+    let quiet = r#""event":"round-ended","round":2,"#;
+    let line = RECORDED[1]
+        .lines()
+        .find(|line| line.contains(quiet))
+        .unwrap();
+    let again = r#"{"time":1795458124.9,"event":"ready"}"#;
+    let mut site = Recorded::new(
+        [
+            RECORDED[0],
+            &RECORDED[1].replace(line, &format!("{again}\n{line}")),
+        ],
+        [homes([1, 1, 2, 2]), homes([2, 2, 2, 2])],
+    );
+    // Not that of the start.
+    site.said.retain(|heard| {
+        heard.said != Some(Said::Ready) || heard.at > site.begin + Duration::from_secs(60)
+    });
+    site.ready_counts = true;
+    let begin = site.begin;
+    let course = follow(&mut site, &settings(), begin, &mut Seen::default()).unwrap();
+    assert!(!course.settled);
+}
+
+/// What agents say is one thing, where VMs are another.
+#[test]
+fn a_vm_that_is_elsewhere_is_told() {
+    let (course, _) = played(RECORDED, [2, 1, 2, 2]);
+    let warnings = course.warnings.join(" ");
+    let wanted = "10.77.1.2 is on 192.168.77.1, and not on 192.168.77.2 as the agents said";
+    assert_eq!(warnings, wanted);
+    assert_eq!(course.homes, homes([2, 1, 2, 2]));
+    assert!(course.final_cost > 0.0);
 }

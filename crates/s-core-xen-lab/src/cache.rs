@@ -225,7 +225,10 @@ mod tests {
             Err(LabError::Missing("something".into()))
         });
         assert_eq!(fails.unwrap_err().to_string(), "something");
-        let make = |at: &Path| Ok(fs::write(at.join("whole"), "").unwrap());
+        let make = |at: &Path| {
+            fs::write(at.join("whole"), "").unwrap();
+            Ok(())
+        };
         let made = cache.stage("system", &key, make).unwrap();
         assert!(made.join("whole").exists() && !made.join("half").exists());
         let again = cache.stage("system", &key, |_| panic!("it is there"));

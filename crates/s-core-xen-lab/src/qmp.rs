@@ -142,7 +142,7 @@ mod tests {
         );
         let lines: &[&str] = Box::leak(Box::new([GREETING, DONE, stopped]));
         against(lines, |qmp| {
-            assert_eq!(qmp.unwrap().state().unwrap(), "paused")
+            assert_eq!(qmp.unwrap().state().unwrap(), "paused");
         });
     }
 

@@ -2,6 +2,8 @@
 //! It needs what `xen-lab build` and `xen-lab up` need, and takes minutes; the image and the snapshot are in the cache that
 //! `S_CORE_XEN_LAB_CACHE` names, or in the default one.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::env;
 use std::path::Path;
 use std::time::Duration;

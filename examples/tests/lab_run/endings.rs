@@ -101,7 +101,7 @@ fn in_network(namespace: &str, words: &[&str]) -> String {
 
 /// What of this run is left: tables of nft in all networks but that host's, and segments that are not parted.
 fn left(layout: &Layout, but: Option<HostNumber>) -> String {
-    let mut left = String::new();
+    let mut left = in_network(&layout.fabric_namespace(), &["nft", "list", "tables"]);
     for host in layout.hosts().filter(|host| Some(*host) != but) {
         left += &in_network(&layout.host_namespace(host), &["nft", "list", "tables"]);
     }

@@ -24,6 +24,9 @@ const START: Duration = Duration::from_secs(300);
 const ANSWER: Duration = Duration::from_secs(90);
 /// How long an agent takes to end beside a migration of its own.
 const END: Duration = Duration::from_secs(60);
+/// How often an agent is told to end that cannot be told, and after how long again.
+const STOPS: u32 = 4;
+const STOP_AGAIN: Duration = Duration::from_secs(10);
 /// How long a connection over which events come lasts before the next one takes over.
 const CONNECTION: Duration = Duration::from_secs(600);
 /// How long to wait before a connection is tried again.
@@ -128,7 +131,14 @@ impl Agents {
         let (remote, within) = (&self.remote, self.longest_end());
         let stopped = on_all(remote.plan(), |host| {
             let script = stop_script(remote.plan());
-            remote.run(host, "sh -s", &script, within).map(drop)
+            let mut tries = 1..STOPS;
+            loop {
+                match remote.run(host, "sh -s", &script, within) {
+                    // A host that has too much to do may not answer now. Telling it twice does no harm.
+                    Err(_) if tries.next().is_some() => thread::sleep(STOP_AGAIN),
+                    told => return told.map(drop),
+                }
+            }
         });
         let by = Instant::now() + LAST_LINES;
         for follower in &mut self.followers {
@@ -283,4 +293,55 @@ fn follow_script(offset: u64) -> String {
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // Whoever panicked has not left it half written: each value is set at once.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::build::Image;
+    use crate::plan::{Plan, Size};
+
+    #[test]
+    fn a_connection_goes_on_where_the_last_one_broke() {
+        let plan = Plan::new("demo".parse().unwrap(), Size::default()).unwrap();
+        let (told, heard) = channel();
+        let mut reader = Reader {
+            remote: Remote::new(plan, Image::from_directory("/c/image-1".into())),
+            host: HostNumber(2),
+            told,
+            ends: Arc::default(),
+            connection: Arc::default(),
+            offset: 0,
+        };
+        let file = "{\"time\":1.5,\"event\":\"ready\"}\nnonsense\n{\"time\":2.5,\"event\":\"minted\",\"vms\":8}\n";
+        // The connection broke in the middle of the last line.
+        reader.read(&file.as_bytes()[..50]).unwrap();
+        assert_eq!(reader.offset, 38);
+        let from = usize::try_from(reader.offset).unwrap();
+        reader.read(&file.as_bytes()[from..]).unwrap();
+        assert_eq!(reader.offset, file.len() as u64);
+        let said: Vec<_> = heard
+            .try_iter()
+            .map(|heard| (heard.host.0, heard.said))
+            .collect();
+        let wanted = [Said::Ready, Said::Minted { vms: 8 }];
+        assert_eq!(said, wanted.map(|said| (2, Some(said))));
+        assert!(follow_script(reader.offset).contains(&format!(" -c +{} ", file.len() + 1)));
+    }
+
+    #[test]
+    fn a_line_without_end_is_given_up() {
+        let plan = Plan::new("demo".parse().unwrap(), Size::default()).unwrap();
+        let (told, heard) = channel();
+        let mut reader = Reader {
+            remote: Remote::new(plan, Image::from_directory("/c/image-1".into())),
+            host: HostNumber(1),
+            told,
+            ends: Arc::default(),
+            connection: Arc::default(),
+            offset: 0,
+        };
+        reader.read(&[b'x'; 1 << 20][..]).unwrap();
+        assert_eq!((reader.offset, heard.try_iter().count()), (0, 0));
+    }
 }

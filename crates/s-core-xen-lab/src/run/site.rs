@@ -122,19 +122,21 @@ impl Site for Testbed {
     }
 
     fn complete(&mut self, course: &mut Course) -> Result<(), RunError> {
-        let silenced = self.guests.be_silent();
+        if let Err(error) = self.guests.be_silent() {
+            let warning = format!("a VM may still send: {error}");
+            course.warnings.push(warning);
+        }
         let Some(mut watching) = self.watching.take() else {
-            return Ok(silenced?);
+            return Ok(());
         };
-        watching.end_probes(true)?;
+        if let Err(error) = watching.end_probes(true) {
+            let warning = format!("a migration was not measured: {error}");
+            course.warnings.push(warning);
+        }
         for migration in &mut course.migrations {
             migration.measured = Some(watching.measured(migration));
         }
         course.probes = watching.series();
-        if let Err(error) = silenced {
-            let warning = format!("a VM may still send: {error}");
-            course.warnings.push(warning);
-        }
         Ok(())
     }
 }
