@@ -1,11 +1,13 @@
 //! How each fault is made.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use s_core_lab::{HostNumber, LabError, VmNumber};
 
 use super::hold::{Hold, until};
 use super::judge::judge;
+use super::observe::HostSeen;
 use super::scenario::Fault;
 use super::stage::{Moving, Stage};
 use super::{Broken, FaultOutcome, Halt};
@@ -21,7 +23,7 @@ const COPIED: Duration = Duration::from_secs(150);
 const STOPPED: u32 = 45;
 /// How often it is judged what holds.
 const LOOK: Duration = Duration::from_secs(10);
-/// What an agent says of a domain that it may not remove it says this long after a reservation has expired.
+/// How long after a reservation has expired an agent has told of a domain that it may not remove.
 const TELLING: Duration = Duration::from_secs(90);
 
 /// The processes that take migrations as plain streams.
@@ -92,15 +94,12 @@ pub(super) fn play(stage: &mut Stage<'_>, fault: Fault) -> Result<FaultOutcome, 
 }
 
 /// Where the VM is in the end.
-fn whereabouts(
-    hosts: &std::collections::BTreeMap<HostNumber, super::observe::HostSeen>,
-    of: Moving,
-) -> String {
+fn whereabouts(hosts: &BTreeMap<HostNumber, HostSeen>, of: Moving) -> String {
     let found = hosts.iter().flat_map(|(host, seen)| {
         let domains = seen.domains.iter();
         domains
             .filter(|domain| domain.vm == Some(of.vm))
-            .map(|domain| format!("{} on host {}", domain.name, host.0))
+            .map(|domain| format!("{} on host {} ({:?})", domain.name, host.0, domain.state))
     });
     let found: Vec<_> = found.collect();
     if found.is_empty() {
