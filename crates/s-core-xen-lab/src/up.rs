@@ -1,7 +1,7 @@
 //! Starts a testbed.
 
 use std::thread;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use s_core_lab::{HostNumber, LabError, LabName, system, up_with};
 
@@ -18,6 +18,9 @@ use crate::ssh::Remote;
 
 /// How long a host that goes on from a snapshot may take to answer.
 const AWAKE: Duration = Duration::from_secs(120);
+
+/// How long it is left alone after it has not.
+const AGAIN: Duration = Duration::from_secs(2);
 
 /// How a testbed is started.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -117,11 +120,16 @@ fn wake(remote: &Remote, host: HostNumber, tell: Tell<'_>) -> Result<(), LabErro
 
 /// Tells a control domain what time it is: a state that was kept goes on at the time when it was.
 fn set_clock(remote: &Remote, host: HostNumber) -> Result<(), LabError> {
-    let now = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    let script = format!("date -u -s @{} >/dev/null", now.as_secs());
-    remote.run(host, &script, "", AWAKE).map(drop)
+    // It may answer too late for ssh while all hosts begin at once.
+    let by = Instant::now() + AWAKE;
+    loop {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        let script = format!("date -u -s @{} >/dev/null", now.unwrap_or_default().as_secs());
+        match remote.run(host, &script, "", AWAKE) {
+            Err(_) if Instant::now() < by => thread::sleep(AGAIN),
+            told => return told.map(drop),
+        }
+    }
 }
 
 /// Does something on all hosts at once; the first that fails is the one that is reported, after all have ended.

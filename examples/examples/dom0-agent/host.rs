@@ -120,18 +120,20 @@ pub(crate) fn receive(path: &Path, from: Option<Ipv4Addr>) -> Result<(), Failure
         return Err(Failure::failed(format!("{}: {missing}", path.display())));
     }
     let from = from.or_else(peer).ok_or_else(|| {
-        Failure::failed("neither SSH_CONNECTION nor SOCAT_PEERADDR says where the migration comes from; give --from")
+        Failure::failed("neither SOCAT_PEERADDR nor SSH_CONNECTION says where the migration comes from; give --from")
     })?;
     let program = file.hypervisor.program.clone();
     let program = program.unwrap_or_else(|| "xl".into());
     Err(receive_at(&file.receive_socket(), from, &program).into())
 }
 
-/// Who is at the other end, as sshd (address and port of the client, then the own) or socat tells.
+/// Who is at the other end, as socat or sshd (address and port of the client, then the own) tells. sshd passes on nothing of
+/// socat's, but a socat that was started over ssh does of sshd's.
 fn peer() -> Option<Ipv4Addr> {
+    let socat = std::env::var("SOCAT_PEERADDR").ok();
     let ssh = std::env::var("SSH_CONNECTION").ok();
-    let ssh = ssh.and_then(|peer| peer.split(' ').next()?.parse().ok());
-    ssh.or_else(|| std::env::var("SOCAT_PEERADDR").ok()?.parse().ok())
+    let address = socat.or_else(|| ssh?.split(' ').next().map(str::to_owned))?;
+    address.parse().ok()
 }
 
 pub(crate) fn capture(path: &Path, out: &Path) -> Result<(), Failure> {

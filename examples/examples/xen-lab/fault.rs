@@ -36,12 +36,17 @@ pub(crate) fn fault(name: &LabName, args: &FaultArgs) -> Result<(), Failure> {
         fs::create_dir_all(directory).map_err(|error| at(directory, &error))?;
     }
     let interrupt = Interrupt::catch()?;
-    let mut view = View(interrupt.clone());
-    let outcomes = make_faults(name, &faults, &mut view)?;
+    let mut view = View {
+        interrupt: interrupt.clone(),
+        outcomes: Vec::new(),
+    };
+    let made = make_faults(name, &faults, &mut view);
+    let outcomes = view.outcomes;
     print(&format!("\n{}\n", results(&outcomes).trim_fmt()))?;
     if let Some(directory) = &args.out {
         write(directory, &outcomes)?;
     }
+    made?;
     let broken = outcomes.iter().filter(|of| !of.broken.is_empty()).count();
     if broken > 0 {
         return Err(Failure::failed(format!(
@@ -79,19 +84,23 @@ fn chosen(names: &[String]) -> Result<Vec<Fault>, Failure> {
 }
 
 /// Says what happens, a line each.
-struct View(Interrupt);
+struct View {
+    interrupt: Interrupt,
+    outcomes: Vec<FaultOutcome>,
+}
 
 impl FaultWatcher for View {
     fn step(&mut self, what: &str) {
         say(what);
     }
 
-    fn ended(&mut self, outcome: &FaultOutcome) {
-        say(&format!("{}: {}", outcome.fault, verdict(outcome)));
+    fn ended(&mut self, outcome: FaultOutcome) {
+        say(&format!("{}: {}", outcome.fault, verdict(&outcome)));
+        self.outcomes.push(outcome);
     }
 
     fn is_stopped(&self) -> bool {
-        self.0.is_caught()
+        self.interrupt.is_caught()
     }
 }
 

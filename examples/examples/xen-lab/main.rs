@@ -6,26 +6,27 @@ mod measure;
 mod run;
 mod show;
 mod status;
+mod up;
 
 use std::process::{Command, ExitStatus};
 use std::time::Instant;
 
 use clap::Parser;
-use s_core_examples::cli::{count, print};
+use s_core_examples::cli::print;
 use s_core_examples::{Failure, run};
 use s_core_lab::{HostNumber, LabName};
-use s_core_xen_lab::{Cache, Plan, Remote, UpOptions};
+use s_core_xen_lab::{Cache, Plan, Remote};
 
 use tracing_subscriber::EnvFilter;
 
-use args::{CacheArgs, Cli, DownArgs, Task, UpArgs};
+use args::{CacheArgs, Cli, DownArgs, Task};
 
 fn main() -> std::process::ExitCode {
     run(|| {
         let Cli { task, name } = Cli::parse();
         match task {
             Task::Build(args) => build(&args),
-            Task::Up(args) => up(name, &args),
+            Task::Up(args) => up::up(name, &args),
             Task::Run(args) => {
                 log();
                 run::run(&name, &args)
@@ -51,27 +52,6 @@ fn build(args: &CacheArgs) -> Result<(), Failure> {
     let image = s_core_xen_lab::build(&cache, &show::build_step)?;
     let (image, seconds) = (image.directory().display(), begun.elapsed().as_secs_f64());
     print(&format!("{image} is there after {seconds:.0} s\n"))
-}
-
-fn up(name: LabName, args: &UpArgs) -> Result<(), Failure> {
-    let plan = Plan::new(name, args.size()).map_err(Failure::usage)?;
-    let (cache, begun) = (args.cache.cache()?, Instant::now());
-    let options = UpOptions { fresh: args.fresh };
-    let hosts = show::Hosts::new(&plan);
-    let started = s_core_xen_lab::up(&plan, &cache, options, &|host, stage| {
-        hosts.tell(host, stage);
-    });
-    hosts.finish();
-    started?;
-    let layout = plan.layout();
-    let [hosts, vms] = [layout.hosts().count(), layout.vms().count()].map(|n| n as u64);
-    print(&format!(
-        "{} with {} up after {:.1} s. To look: xen-lab status --name {name}. To remove: xen-lab down --name {name}\n",
-        count(hosts, "Xen host"),
-        count(vms, "domU"),
-        begun.elapsed().as_secs_f64(),
-        name = layout.name(),
-    ))
 }
 
 /// Says on standard error what is not as it should be meanwhile.

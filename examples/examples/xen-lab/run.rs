@@ -9,12 +9,15 @@ use s_core_examples::cli::{count, print, si};
 use s_core_examples::following::{RunDir, View, summary};
 use s_core_examples::watch::Interrupt;
 use s_core_lab::traffic::{Groups, Mix, PairTraffic};
-use s_core_lab::{LabName, Layout};
+use s_core_lab::{LabError, LabName, Layout};
 use s_core_model::{Rate, VmId};
 use s_core_sim::snapshot::{Snapshot, TRAFFIC_FILE};
 use s_core_token::PolicyKind;
-use s_core_xen_lab::Plan;
 use s_core_xen_lab::run::{AgentSettings, RunSettings, Transport};
+use s_core_xen_lab::{Plan, Size, UpOptions};
+
+use crate::args::CacheArgs;
+use crate::up;
 
 /// `run`.
 #[derive(Debug, Args)]
@@ -49,6 +52,8 @@ pub(crate) struct RunArgs {
     /// Write a report, the result and a snapshot with the true rates there
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
+    #[command(flatten)]
+    cache: CacheArgs,
 }
 
 /// How the memory of a VM gets from host to host.
@@ -70,11 +75,15 @@ impl From<TransportArg> for Transport {
     }
 }
 
-/// Has agents work on the testbed of this name. Nothing is begun before all is checked.
+/// Has agents work on the testbed of this name, which is started as `up` does without options if it is not there; it stays.
+/// Nothing is begun before all is checked.
 pub(crate) fn run(name: &LabName, args: &RunArgs) -> Result<(), Failure> {
-    let (plan, _) = s_core_xen_lab::load(name)?;
+    let (plan, is_there) = plan(name)?;
     let settings = settings(plan.layout(), args)?;
     let target = args.out.clone().map(RunDir::new).transpose()?;
+    if !is_there {
+        up::start(&plan, &args.cache.cache()?, UpOptions::default())?;
+    }
     let interrupt = Interrupt::catch()?;
     let total: Rate = settings.pairs.iter().map(|pair| pair.rate).sum();
     print(&format!(
@@ -91,6 +100,18 @@ pub(crate) fn run(name: &LabName, args: &RunArgs) -> Result<(), Failure> {
     match target {
         None => Ok(()),
         Some(dir) => dir.write(&course, args.policy, args.seed, "Testbed"),
+    }
+}
+
+/// The testbed that is there, or else the one of `up` without options; whether it is there.
+fn plan(name: &LabName) -> Result<(Plan, bool), Failure> {
+    match s_core_xen_lab::load(name) {
+        Ok((plan, _)) => Ok((plan, true)),
+        Err(LabError::Unknown(_)) => {
+            let plan = Plan::new(name.clone(), Size::default()).map_err(Failure::usage)?;
+            Ok((plan, false))
+        }
+        Err(damaged) => Err(damaged.into()),
     }
 }
 

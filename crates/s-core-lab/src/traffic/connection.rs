@@ -10,8 +10,9 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 /// A connection is given up if it is not there by then.
 const CONNECT_WITHIN: Duration = Duration::from_secs(3);
-/// A connection breaks if nothing is acknowledged for so long: a migration takes less.
-const ACKNOWLEDGED_WITHIN: Duration = Duration::from_secs(8);
+/// A connection breaks if nothing is acknowledged for so long: a migrated VM, also one of an emulated
+/// host, stands still for less.
+const ACKNOWLEDGED_WITHIN: Duration = Duration::from_secs(30);
 /// What waits in the kernel to be sent: little, so that what was sent is nearly what has left.
 const SEND_BUFFER: usize = 256 << 10;
 /// What is sent. Nobody reads it.

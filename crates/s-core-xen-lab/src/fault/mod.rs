@@ -25,10 +25,8 @@ pub trait FaultWatcher {
         let _ = what;
     }
 
-    /// All that is known of a fault is known.
-    fn ended(&mut self, outcome: &FaultOutcome) {
-        let _ = outcome;
-    }
+    /// A fault was seen to its end; also told if the testbed cannot be mended then.
+    fn ended(&mut self, outcome: FaultOutcome);
 
     /// Whether no more is to be done but to mend what was broken.
     fn is_stopped(&self) -> bool {
@@ -72,7 +70,8 @@ impl From<LabError> for Halt {
 /// traffic, agents start, and the fault is made when one of them migrates its VM. What must hold is judged until it does, or the
 /// time for it is over. In the end everything is mended, agents have ended, and VMs are where they were.
 ///
-/// A fault that could not be made has [`Broken::NotMade`]. If the watcher stops it, the outcomes so far are returned.
+/// The watcher hears of each outcome; a fault that could not be made has [`Broken::NotMade`]. If the watcher stops it, the fault
+/// that is under way has no outcome.
 ///
 /// # Errors
 ///
@@ -82,7 +81,7 @@ pub fn make_faults(
     name: &LabName,
     faults: &[Fault],
     watcher: &mut dyn FaultWatcher,
-) -> Result<Vec<FaultOutcome>, RunError> {
+) -> Result<(), RunError> {
     let remote = Remote::of(name)?;
     let shape = remote.plan().layout().shape();
     if shape.hosts < 2 || shape.vms_per_host < 1 {
@@ -93,7 +92,6 @@ pub fn make_faults(
         .into());
     }
     let _lock = RunLock::take(remote.plan().layout())?;
-    let mut outcomes = Vec::new();
     for fault in faults {
         let mut stage = Stage::new(&remote, *fault, watcher)?;
         let began = Instant::now();
@@ -116,9 +114,8 @@ pub fn make_faults(
             },
         };
         drop(stage);
-        watcher.ended(&outcome);
-        outcomes.push(outcome);
+        watcher.ended(outcome);
         mended?;
     }
-    Ok(outcomes)
+    Ok(())
 }

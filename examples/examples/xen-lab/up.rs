@@ -1,0 +1,37 @@
+//! `xen-lab up`: hosts and VMs, and how far they are.
+
+use std::time::Instant;
+
+use s_core_examples::Failure;
+use s_core_examples::cli::{count, print};
+use s_core_lab::LabName;
+use s_core_xen_lab::{Cache, Plan, UpOptions};
+
+use crate::args::UpArgs;
+use crate::show::Hosts;
+
+/// Starts the testbed that the command line describes.
+pub(crate) fn up(name: LabName, args: &UpArgs) -> Result<(), Failure> {
+    let plan = Plan::new(name, args.size()).map_err(Failure::usage)?;
+    start(&plan, &args.cache.cache()?, UpOptions { fresh: args.fresh })
+}
+
+/// Starts a testbed, and shows how far it is.
+pub(crate) fn start(plan: &Plan, cache: &Cache, options: UpOptions) -> Result<(), Failure> {
+    let begun = Instant::now();
+    let hosts = Hosts::new(plan);
+    let started = s_core_xen_lab::up(plan, cache, options, &|host, stage| {
+        hosts.tell(host, stage);
+    });
+    hosts.finish();
+    started?;
+    let layout = plan.layout();
+    let [hosts, vms] = [layout.hosts().count(), layout.vms().count()].map(|n| n as u64);
+    print(&format!(
+        "{} with {} up after {:.1} s. To look: xen-lab status --name {name}. To remove: xen-lab down --name {name}\n",
+        count(hosts, "Xen host"),
+        count(vms, "domU"),
+        begun.elapsed().as_secs_f64(),
+        name = layout.name(),
+    ))
+}
