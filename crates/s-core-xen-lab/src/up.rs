@@ -124,7 +124,10 @@ fn set_clock(remote: &Remote, host: HostNumber) -> Result<(), LabError> {
     let by = Instant::now() + AWAKE;
     loop {
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
-        let script = format!("date -u -s @{} >/dev/null", now.unwrap_or_default().as_secs());
+        let script = format!(
+            "date -u -s @{} >/dev/null",
+            now.unwrap_or_default().as_secs()
+        );
         match remote.run(host, &script, "", AWAKE) {
             Err(_) if Instant::now() < by => thread::sleep(AGAIN),
             told => return told.map(drop),

@@ -44,7 +44,7 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "N", default_value_t = Groups::default().size)]
     group_size: u16,
     /// What all VMs send together, in Mbit/s: emulated hosts have no processor left for much more
-    #[arg(long, value_name = "MBIT", default_value_t = 2.4)]
+    #[arg(long, value_name = "MBIT", default_value_t = 0.6)]
     total_mbit: f64,
     /// What groups and flows are drawn from
     #[arg(long, value_name = "N", default_value_t = 1)]
