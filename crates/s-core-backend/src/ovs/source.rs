@@ -222,19 +222,20 @@ impl OvsFlowSource {
     }
 
     fn poll_of(&mut self, dump: Dump) -> Result<Poll, FlowSourceError> {
-        let text = match dump {
+        match dump {
             #[cfg(feature = "netlink")]
-            Dump::Binary(dump) => return Ok(dump.into_poll(&mut self.stations)),
-            Dump::Text(text) => text,
-        };
-        let reading = read_dump(&text, self.seed, &mut self.stations).map_err(|error| {
-            FlowSourceError::Malformed {
-                what: self.unixctl.path().display().to_string(),
-                message: error.to_string(),
+            Dump::Binary(dump) => Ok(dump.into_poll(&mut self.stations)),
+            Dump::Text(text) => {
+                let reading = read_dump(&text, self.seed, &mut self.stations).map_err(|error| {
+                    FlowSourceError::Malformed {
+                        what: self.unixctl.path().display().to_string(),
+                        message: error.to_string(),
+                    }
+                })?;
+                self.errors = reading.errors;
+                Ok(reading.poll)
             }
-        })?;
-        self.errors = reading.errors;
-        Ok(reading.poll)
+        }
     }
 }
 
