@@ -48,8 +48,8 @@ pub(crate) struct MeasureArgs {
     /// The highest rate at which the VM writes memory, in MB/s; each migration draws its own. With 0 it is not told anything
     #[arg(long, value_name = "MB/S", default_value_t = 1.0, value_parser = rate)]
     dirty: f64,
-    /// How much memory the VM writes to, in MiB
-    #[arg(long, value_name = "MIB", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=4096))]
+    /// How much memory the VM writes to, in MiB: a VM of 40 MiB has no more
+    #[arg(long, value_name = "MIB", default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=4096))]
     working_set: u32,
     /// What the order of loads and the rates of writing are drawn from
     #[arg(long, value_name = "N", default_value_t = 1)]
