@@ -28,6 +28,9 @@ pub(crate) struct RunArgs {
     /// How the memory of a VM gets from host to host
     #[arg(long, value_enum, default_value_t)]
     transport: TransportArg,
+    /// Have the agents ask the kernel for its flows, and not ovs-vswitchd
+    #[arg(long)]
+    netlink: bool,
     /// After so many seconds the run ends though the cost has not settled
     #[arg(long, value_name = "N", default_value_t = 3600, value_parser = clap::value_parser!(u32).range(1..=86_400))]
     seconds: u32,
@@ -129,6 +132,7 @@ fn settings(layout: &Layout, args: &RunArgs) -> Result<RunSettings, Failure> {
         agents: AgentSettings {
             policy: args.policy,
             transport: args.transport.into(),
+            netlink: args.netlink,
             window: seconds(args.window),
             ..AgentSettings::default()
         },

@@ -36,7 +36,7 @@ pub(super) fn make(cache: &Cache) -> Result<Programs, LabError> {
         )));
     }
     let target = cache.path("target");
-    let made = |profile: &str, what: [&str; 4], file: &str| {
+    let made = |profile: &str, what: &[&str], file: &str| {
         system::run(compile(&manifest, &target, profile).args(what))?;
         let path = target.join(TARGET).join(profile).join(file);
         fs::read(&path).map_err(|source| file_error(&path, source))
@@ -44,12 +44,19 @@ pub(super) fn make(cache: &Cache) -> Result<Programs, LabError> {
     Ok(Programs {
         agent: made(
             "release",
-            ["-p", "s-core-examples", "--example", "dom0-agent"],
+            &[
+                "-p",
+                "s-core-examples",
+                "--features",
+                "netlink",
+                "--example",
+                "dom0-agent",
+            ],
             "examples/dom0-agent",
         )?,
         guest: made(
             "guest",
-            ["-p", "s-core-xen-guest", "--bin", "xen-guest"],
+            &["-p", "s-core-xen-guest", "--bin", "xen-guest"],
             "xen-guest",
         )?,
     })

@@ -43,6 +43,8 @@ pub struct AgentSettings {
     pub policy: PolicyKind,
     /// How the memory of a VM gets from host to host.
     pub transport: Transport,
+    /// Whether the kernel is asked for its datapath's flows, and not `ovs-vswitchd`.
+    pub netlink: bool,
     /// How often the switch is read.
     pub interval: Duration,
     /// How far back rates look.
@@ -65,6 +67,7 @@ impl Default for AgentSettings {
         Self {
             policy: PolicyKind::Distributed,
             transport: Transport::Stream,
+            netlink: false,
             interval: Duration::from_secs(5),
             window: Duration::from_secs(30),
             rest: Duration::from_millis(500),
@@ -153,6 +156,7 @@ fn agent_toml(plan: &Plan, settings: &AgentSettings, host: HostNumber) -> String
          state_dir = \"/var/lib/s-core\"\n\
          \n[keys]\nactive = \"key\"\n\
          \n[flows]\n\
+         source = \"{source}\"\n\
          bridge = \"{bridge}\"\n\
          ip_pair_rule = true\n\
          datapath = \"system@ovs-system\"\n\
@@ -186,6 +190,7 @@ fn agent_toml(plan: &Plan, settings: &AgentSettings, host: HostNumber) -> String
         weights = weights.join(", "),
         migration_cost = settings.migration_cost,
         policy = settings.policy.name(),
+        source = if settings.netlink { "netlink" } else { "datapath" },
         interval = seconds(settings.interval),
         window = seconds(settings.window),
         slots = layout.shape().vm_slots,
