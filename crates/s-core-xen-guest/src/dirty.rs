@@ -84,13 +84,18 @@ pub(crate) struct Writer {
     dirtying: Dirtying,
     pages: Arc<AtomicU64>,
     stop: Arc<AtomicBool>,
-    thread: Option<JoinHandle<()>>,
+    thread: Option<JoinHandle<Vec<u8>>>,
 }
 
 impl Writer {
-    /// Takes the memory, and begins to write.
-    pub(crate) fn start(dirtying: Dirtying) -> Result<Self, DirtyError> {
-        let memory = allocate(dirtying.working_set_mib)?;
+    /// Begins to write, in the memory of the writer before if it is of the same size: whoever changes only the rate has no need
+    /// of memory that is free. Memory of another size is given back before the new is taken.
+    pub(crate) fn start(dirtying: Dirtying, before: Option<Self>) -> Result<Self, DirtyError> {
+        let mib = dirtying.working_set_mib;
+        let kept = before
+            .filter(|before| before.dirtying.working_set_mib == mib)
+            .and_then(|mut before| before.end());
+        let memory = kept.map_or_else(|| allocate(mib), Ok)?;
         let (pages, stop) = (
             Arc::new(AtomicU64::new(0)),
             Arc::new(AtomicBool::new(false)),
@@ -114,15 +119,18 @@ impl Writer {
             pages: self.pages.load(Ordering::Relaxed),
         }
     }
+
+    /// Stops writing; returns the memory. Nothing if it has ended before.
+    fn end(&mut self) -> Option<Vec<u8>> {
+        self.stop.store(true, Ordering::Relaxed);
+        // It does not panic; if it did, its memory would be free as well.
+        self.thread.take()?.join().ok()
+    }
 }
 
 impl Drop for Writer {
     fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
-        if let Some(thread) = self.thread.take() {
-            // It does not panic; if it did, its memory would be free as well.
-            drop(thread.join());
-        }
+        drop(self.end());
     }
 }
 
@@ -158,7 +166,7 @@ fn available(meminfo: &str) -> Option<u64> {
     value.trim().strip_suffix("kB")?.trim().parse().ok()
 }
 
-fn write(mut memory: Vec<u8>, dirtying: Dirtying, pages: &AtomicU64, stop: &AtomicBool) {
+fn write(mut memory: Vec<u8>, dirtying: Dirtying, pages: &AtomicU64, stop: &AtomicBool) -> Vec<u8> {
     let (mut begin, mut written) = (Instant::now(), 0);
     let mut at = 0;
     while !stop.load(Ordering::Relaxed) {
@@ -179,6 +187,7 @@ fn write(mut memory: Vec<u8>, dirtying: Dirtying, pages: &AtomicU64, stop: &Atom
         }
         thread::sleep(TICK);
     }
+    memory
 }
 
 #[cfg(test)]
@@ -235,11 +244,11 @@ mod tests {
     fn pages_are_written_at_their_rate() {
         let begin = Instant::now();
         let (mb_per_second, working_set_mib) = (40.96, 2);
-        let writer = Writer::start(Dirtying {
+        let dirtying = Dirtying {
             mb_per_second,
             working_set_mib,
-        })
-        .unwrap();
+        };
+        let writer = Writer::start(dirtying, None).unwrap();
         thread::sleep(Duration::from_millis(500));
         let counters = writer.counters();
         let most = begin.elapsed().as_secs_f64() * 10_000.0;
@@ -253,6 +262,26 @@ mod tests {
             (counters.mb_per_second, counters.working_set_mib),
             (40.96, 2)
         );
+    }
+
+    #[test]
+    fn another_rate_needs_no_other_memory() {
+        let with = |mb_per_second, working_set_mib| Dirtying {
+            mb_per_second,
+            working_set_mib,
+        };
+        let first = Writer::start(with(100.0, 1), None).unwrap();
+        while first.counters().pages == 0 {
+            thread::sleep(TICK);
+        }
+        let after = |before, dirtying| {
+            let mut writer = Writer::start(dirtying, Some(before)).unwrap();
+            let memory = writer.end().unwrap();
+            (memory.len() >> 20, memory.iter().any(|byte| *byte != 1))
+        };
+        assert_eq!(after(first, with(0.0, 1)), (1, true));
+        let first = Writer::start(with(0.0, 1), None).unwrap();
+        assert_eq!(after(first, with(0.0, 2)), (2, false));
     }
 
     #[test]

@@ -132,9 +132,9 @@ impl State {
 
     fn set_dirty(&self, dirtying: Option<Dirtying>) -> Result<Answer, Refusal> {
         let mut writer = lock(&self.dirty);
-        // The memory of the old one may be what the new one needs.
-        drop(writer.take());
-        *writer = dirtying.map(Writer::start).transpose().map_err(|error| {
+        let before = writer.take();
+        let started = dirtying.map(|dirtying| Writer::start(dirtying, before));
+        *writer = started.transpose().map_err(|error| {
             let status = match error {
                 DirtyError::Memory { .. } => Status::InsufficientStorage,
                 DirtyError::Thread(_) => Status::Unavailable,

@@ -190,7 +190,11 @@ fn agent_toml(plan: &Plan, settings: &AgentSettings, host: HostNumber) -> String
         weights = weights.join(", "),
         migration_cost = settings.migration_cost,
         policy = settings.policy.name(),
-        source = if settings.netlink { "netlink" } else { "datapath" },
+        source = if settings.netlink {
+            "netlink"
+        } else {
+            "datapath"
+        },
         interval = seconds(settings.interval),
         window = seconds(settings.window),
         slots = layout.shape().vm_slots,
