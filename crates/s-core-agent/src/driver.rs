@@ -253,7 +253,16 @@ impl Driver {
     fn receive(&mut self, Letter { sender, message }: Letter) {
         self.verification.heard(sender, &message);
         self.note_expected(sender, &message);
+        let demanded = match &message {
+            Message::CapacityRequest { demands, .. } => demands.iter().map(|of| of.vm).collect(),
+            _ => Vec::new(),
+        };
         self.handle(Input::Received { sender, message });
+        for vm in demanded {
+            if self.node.is_expected(vm) && !self.node.is_arriving(vm) {
+                self.verification.promised(vm);
+            }
+        }
         self.tick();
     }
 

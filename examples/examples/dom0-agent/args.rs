@@ -16,7 +16,7 @@ Examples:
   dom0-agent check-config /etc/s-core/agent.toml
   dom0-agent --config /etc/s-core/agent.toml   the agent of this host (Xen and Open vSwitch)
   dom0-agent --config /etc/s-core/agent.toml --mint   the same, with a new token at once
-  dom0-agent --config /etc/s-core/agent.toml --events /var/log/s-core-events.jsonl
+  dom0-agent --config /etc/s-core/agent.toml --events /var/log/s-core/events.jsonl
   dom0-agent clean /etc/s-core/agent.toml      after a kill -9, if the agent shall not start again
   dom0-agent capture --config /etc/s-core/agent.toml --out snapshot
 

@@ -112,7 +112,7 @@ fn mint_again(agent: &AgentHandle, mint: Mint, mark: Mark) -> Result<(), Failure
     Ok(())
 }
 
-/// Becomes `xl migrate-receive`, or says why not.
+/// Runs `xl migrate-receive`, or says why not.
 pub(crate) fn receive(path: &Path, from: Option<Ipv4Addr>) -> Result<(), Failure> {
     let file = ConfigFile::read(path)?;
     if !file.hypervisor.receive {
@@ -124,7 +124,14 @@ pub(crate) fn receive(path: &Path, from: Option<Ipv4Addr>) -> Result<(), Failure
     })?;
     let program = file.hypervisor.program.clone();
     let program = program.unwrap_or_else(|| "xl".into());
-    Err(receive_at(&file.receive_socket(), from, &program).into())
+    let ended = receive_at(&file.receive_socket(), from, &program)?;
+    if !ended.success() {
+        return Err(Failure::failed(format!(
+            "{} migrate-receive: {ended}",
+            program.display()
+        )));
+    }
+    Ok(())
 }
 
 /// Who is at the other end, as socat or sshd (address and port of the client, then the own) tells. sshd passes on nothing of

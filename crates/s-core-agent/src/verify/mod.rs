@@ -1,7 +1,7 @@
 //! After a migration: does the VM run on its target, and is nothing of it left here?
 //!
-//! What is left is destroyed only where the server that the VM runs on has said so itself, after its part in the migration had ended:
-//! then the domain runs exactly once, and not from what is destroyed. Everything else is told to the operator.
+//! What is left is destroyed only where the server that the VM runs on has said so itself, after its part in the migration had ended
+//! or must have: then the domain runs exactly once, and not from what is destroyed. Everything else is told to the operator.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -45,8 +45,8 @@ pub(crate) enum Step {
 pub(crate) struct Verification {
     departed: BTreeMap<VmId, Departed>,
     given_up: BTreeMap<VmId, GivenUp>,
-    /// The mark of the last request for room for each VM.
-    asked: BTreeMap<VmId, Mark>,
+    /// The mark of the last request for room for each VM, and who sent it.
+    asked: BTreeMap<VmId, (Mark, ServerId)>,
     /// Since when a leftover has been listed, and whether that was said.
     left: BTreeMap<(Uuid, LeftoverKind), (Duration, bool)>,
     /// How long a domain may be arriving.
@@ -65,7 +65,7 @@ struct Departed {
     listings: u32,
 }
 
-/// A VM that has failed to come, as its source said.
+/// A VM that has failed to come, as its source said or as it has taken longer than a migration may.
 #[derive(Debug)]
 struct GivenUp {
     source: ServerId,
@@ -73,6 +73,17 @@ struct GivenUp {
     /// The source says that it runs there.
     there: bool,
     listings: u32,
+}
+
+impl GivenUp {
+    fn by(source: ServerId) -> Self {
+        Self {
+            source,
+            query: None,
+            there: false,
+            listings: 0,
+        }
+    }
 }
 
 impl Verification {
@@ -144,26 +155,18 @@ impl Verification {
             // One that comes late, after another request, is about that no more.
             Message::Release { vm, mark }
                 if self.given_up.len() < MOST
-                    && self.asked.get(vm).is_none_or(|asked| asked <= mark) =>
+                    && self.asked.get(vm).is_none_or(|(asked, _)| asked <= mark) =>
             {
-                let given_up = GivenUp {
-                    source: sender,
-                    query: None,
-                    there: false,
-                    listings: 0,
-                };
-                self.given_up.insert(*vm, given_up);
+                self.given_up.insert(*vm, GivenUp::by(sender));
             }
-            // Another attempt.
             Message::CapacityRequest { mark, demands, .. } => {
                 for demand in demands {
-                    self.given_up.remove(&demand.vm);
-                    self.asked.insert(demand.vm, *mark);
+                    self.asked.insert(demand.vm, (*mark, sender));
                 }
-                let oldest = |asked: &BTreeMap<VmId, Mark>| {
+                let oldest = |asked: &BTreeMap<VmId, (Mark, ServerId)>| {
                     asked
                         .iter()
-                        .min_by_key(|(_, mark)| **mark)
+                        .min_by_key(|(_, (mark, _))| *mark)
                         .map(|(vm, _)| *vm)
                 };
                 while self.asked.len() > MOST
@@ -174,6 +177,11 @@ impl Verification {
             }
             _ => {}
         }
+    }
+
+    /// Room has been promised to the VM: whatever comes of it from now on is another attempt.
+    pub(crate) fn promised(&mut self, vm: VmId) {
+        self.given_up.remove(&vm);
     }
 
     /// What a listing that began after all this shows.
@@ -236,8 +244,9 @@ impl Verification {
                 return false;
             };
             if given_up.there {
+                // Until it is not listed any more.
                 steps.push(Step::Remove(*domain, LeftoverKind::Incoming));
-                return false;
+                return true;
             }
             given_up.listings = given_up.listings.saturating_add(1);
             if given_up.listings >= OWN_CLEANING {
@@ -258,6 +267,7 @@ impl Verification {
 
     fn leftovers(&mut self, now: Duration, inventory: &Inventory, steps: &mut Vec<Step>) {
         let listed = &inventory.leftovers;
+        let mut late = Vec::new();
         let key = |left: &Leftover| (left.uuid, left.kind);
         self.left
             .retain(|old, _| listed.iter().any(|left| key(left) == *old));
@@ -270,7 +280,24 @@ impl Verification {
             if !*said && now.saturating_sub(*since) >= patience {
                 *said = true;
                 steps.push(Step::Left(left.clone()));
+                late.extend((left.kind == LeftoverKind::Incoming).then_some(left.uuid));
             }
+        }
+        for domain in late {
+            self.must_have_failed(domain, inventory);
+        }
+    }
+
+    /// A VM that arrives for longer than a migration may take: whoever asked for its room has given it up, though nothing was
+    /// heard of that.
+    fn must_have_failed(&mut self, domain: Uuid, inventory: &Inventory) {
+        let mut arriving = inventory.arriving_domains.iter();
+        let vm = arriving.find_map(|(vm, uuid)| (*uuid == domain).then_some(*vm));
+        let asked = vm.and_then(|vm| Some((vm, self.asked.get(&vm)?.1)));
+        if let Some((vm, source)) = asked
+            && self.given_up.len() < MOST
+        {
+            self.given_up.entry(vm).or_insert(GivenUp::by(source));
         }
     }
 

@@ -140,35 +140,45 @@ fn a_vm_that_has_gone_on_from_its_target_is_verified_where_it_is() {
     check(third, OTHER, &[]);
 }
 
-#[test]
-fn what_has_failed_to_come_goes_once_its_source_runs_it_and_has_given_up() {
-    let left = Some(LeftoverKind::Incoming);
-    let check = |meanwhile: &[Message], server, expected: bool| {
-        let mut verification = Verification::new(LONG);
-        for message in meanwhile {
-            verification.heard(OTHER, message);
+/// What happens at a target before and while a domain is listed as arriving.
+enum Event {
+    Heard(Message),
+    Promised,
+}
+
+/// How often the domain is to be removed while it is listed as arriving so often, every ten seconds, after these events, where
+/// `OTHER` answers all questions with this server.
+fn removals(events: Vec<Event>, server: Option<ServerId>, listings: u32) -> usize {
+    let mut verification = Verification::new(LONG);
+    for event in events {
+        match event {
+            Event::Heard(message) => verification.heard(OTHER, &message),
+            Event::Promised => verification.promised(VM),
         }
-        let mut removed = false;
-        for _ in 0..2 * OWN_CLEANING {
-            let steps = verification.listed(Duration::ZERO, &listing(false, left), Mark::default());
-            for step in steps {
-                match step {
-                    Step::Remove(DOMAIN, LeftoverKind::Incoming) => removed = true,
-                    question => {
-                        let (source, query) = asked(&question);
-                        assert_eq!(source, OTHER);
-                        let vm = VM;
-                        let answer = Message::LocationResponse { query, vm, server };
-                        verification.heard(OTHER, &answer);
-                    }
+    }
+    let inventory = listing(false, Some(LeftoverKind::Incoming));
+    let mut removals = 0;
+    for number in 0..listings {
+        let now = Duration::from_secs(10) * number;
+        for step in verification.listed(now, &inventory, Mark::default()) {
+            match step {
+                Step::Remove(DOMAIN, LeftoverKind::Incoming) => removals += 1,
+                Step::Left(_) => {}
+                question => {
+                    let (source, query) = asked(&question);
+                    assert_eq!(source, OTHER);
+                    let vm = VM;
+                    let answer = Message::LocationResponse { query, vm, server };
+                    verification.heard(OTHER, &answer);
                 }
             }
         }
-        assert_eq!(removed, expected, "{meanwhile:?} {server:?}");
-    };
-    let mark = Mark::default();
-    let release = Message::Release { mark, vm: VM };
-    let again = |mark| Message::CapacityRequest {
+    }
+    removals
+}
+
+fn request(mark: Mark) -> Event {
+    Event::Heard(Message::CapacityRequest {
         query: QueryId::new(1),
         mark,
         demands: vec![Demand {
@@ -176,16 +186,47 @@ fn what_has_failed_to_come_goes_once_its_source_runs_it_and_has_given_up() {
             memory_mib: 64,
         }],
         cpu: None,
+    })
+}
+
+fn release(mark: Mark) -> Event {
+    Event::Heard(Message::Release { mark, vm: VM })
+}
+
+#[test]
+fn what_has_failed_to_come_goes_once_its_source_runs_it_and_has_given_up() {
+    let check = |events: Vec<Event>, server, expected: usize| {
+        assert_eq!(removals(events, server, 2 * OWN_CLEANING), expected);
     };
-    check(std::slice::from_ref(&release), Some(OTHER), true);
-    check(std::slice::from_ref(&release), Some(HERE), false);
-    check(std::slice::from_ref(&release), None, false);
-    check(&[], Some(OTHER), false);
-    check(&[release.clone(), again(mark)], Some(OTHER), false);
-    // A request that the source has taken back too; and one that it has not.
-    check(&[again(mark), release.clone()], Some(OTHER), true);
+    let (mark, goes) = (Mark::default(), OWN_CLEANING as usize);
     let later = mark.next().expect("a mark");
-    check(&[again(later), release], Some(OTHER), false);
+    // As long as it is there: a removal may fail.
+    check(vec![release(mark)], Some(OTHER), goes);
+    check(vec![release(mark)], Some(HERE), 0);
+    check(vec![release(mark)], None, 0);
+    check(vec![], Some(OTHER), 0);
+    // Another attempt begins with a promise. A request alone is turned away as long as something is left.
+    check(vec![release(mark), request(later)], Some(OTHER), goes);
+    let promised = vec![release(mark), request(later), Event::Promised];
+    check(promised, Some(OTHER), 0);
+    // A request that the source has taken back too; and one that it has not.
+    check(vec![request(mark), release(mark)], Some(OTHER), goes);
+    check(vec![request(later), release(mark)], Some(OTHER), 0);
+}
+
+#[test]
+fn a_source_that_could_not_say_so_has_given_up_after_the_longest_migration() {
+    let longest = u32::try_from(LONG.as_secs() / 10).expect("few");
+    let check = |events: Vec<Event>, server, listings, expected: usize| {
+        assert_eq!(removals(events, server, listings), expected);
+    };
+    let room = || vec![request(Mark::default()), Event::Promised];
+    let last = longest + 1 + OWN_CLEANING;
+    check(room(), Some(OTHER), last, 0);
+    check(room(), Some(OTHER), last + 1, 1);
+    check(room(), None, last + 9, 0);
+    // From whom it comes is not known.
+    check(vec![], Some(OTHER), last + 9, 0);
 }
 
 #[test]

@@ -1,24 +1,23 @@
 //! The gate before `xl migrate-receive`: nobody arrives whom the agent of this host does not expect.
 //!
 //! [`receive`] stands in the place of `xl migrate-receive` on the target, as the command that ssh is bound to or that socat runs. It
-//! asks the agent through a Unix socket, and becomes `xl migrate-receive` if it may. Nothing of the stream has been read then, so what
-//! is known is where it comes from. The socket stays open in that program until it ends: so the agent knows how long the
-//! domain is arriving, even if the program is killed.
+//! asks the agent through a Unix socket, and runs `xl migrate-receive` if it may. Nothing of the stream has been read then, so what
+//! is known is where it comes from. The socket stays open until that program ends: so the agent knows how long the domain is
+//! arriving, even if either is killed. It is not that program's own: what `xl` leaves behind to watch the domain would hold it open
+//! as long as the domain lives.
 
 use std::fs;
 use std::io::{self, Read, Write as _};
 use std::net::Ipv4Addr;
 use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, ExitStatus};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use rustix::io::{FdFlags, fcntl_setfd};
 use s_core_model::ServerId;
 
 use crate::Gate;
@@ -31,20 +30,24 @@ const MOST: usize = 64;
 const LONGEST: usize = 256;
 const YES: &str = "yes\n";
 
-/// Becomes `program migrate-receive`, if the agent that listens at `socket` expects a domain from `source`; then this does
-/// not return. Standard input and output are left as they are.
-pub fn receive(socket: &Path, source: Ipv4Addr, program: &Path) -> ReceiveError {
-    match ask(socket, source) {
-        Ok(held) => {
-            let error = Command::new(program).arg("migrate-receive").exec();
-            drop(held);
-            ReceiveError::Program {
-                program: program.to_owned(),
-                source: error,
-            }
-        }
-        Err(error) => error,
-    }
+/// Runs `program migrate-receive` to its end, if the agent that listens at `socket` expects a domain from `source`. That program
+/// has this process's standard input, output and error.
+///
+/// # Errors
+///
+/// [`ReceiveError`] if the program was not run. How it ended is no error.
+pub fn receive(
+    socket: &Path,
+    source: Ipv4Addr,
+    program: &Path,
+) -> Result<ExitStatus, ReceiveError> {
+    let held = ask(socket, source)?;
+    let ended = Command::new(program).arg("migrate-receive").status();
+    drop(held);
+    ended.map_err(|source| ReceiveError::Program {
+        program: program.to_owned(),
+        source,
+    })
 }
 
 /// The connection to hold as long as the domain is arriving.
@@ -56,8 +59,6 @@ fn ask(socket: &Path, source: Ipv4Addr) -> Result<UnixStream, ReceiveError> {
         stream.set_write_timeout(Some(PATIENCE))?;
         stream.write_all(format!("{source}\n").as_bytes())?;
         answer = line(&stream)?;
-        // It lives on in the program that this one becomes.
-        fcntl_setfd(&stream, FdFlags::empty())?;
         Ok(stream)
     };
     let stream = talk().map_err(|error: io::Error| ReceiveError::NoAgent {

@@ -3,11 +3,12 @@
 use std::io::{BufRead as _, BufReader};
 use std::net::Ipv4Addr;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use rustix::process::{Pid, Signal, kill_process};
 use s_core_backend::xl::{Xl, receive};
 use s_core_backend::{Domain, Gate, Hypervisor as _};
 use s_core_model::{ServerId, VmId};
@@ -41,23 +42,26 @@ impl Gate for Expecting {
     }
 }
 
-/// Not a test: what the tests run in a process of its own, since it becomes another program.
+/// Not a test: what the tests run in a process of its own, whose standard input and output are the stream.
 #[test]
 #[ignore = "the other tests run it"]
-fn becomes_the_receiver() {
+fn runs_the_receiver() {
     let Ok(socket) = std::env::var("RECEIVE_SOCKET") else {
         return;
     };
     let from = std::env::var("RECEIVE_FROM").unwrap().parse().unwrap();
     let program = std::env::var("RECEIVE_PROGRAM").unwrap();
-    panic!("{}", receive(Path::new(&socket), from, Path::new(&program)));
+    match receive(Path::new(&socket), from, Path::new(&program)) {
+        Ok(ended) => assert!(ended.success(), "{ended}"),
+        Err(error) => panic!("{error}"),
+    }
 }
 
 fn start(fake: &FakeXl, from: Ipv4Addr) -> Child {
     Command::new(std::env::current_exe().unwrap())
         .args([
             "--exact",
-            "receive::becomes_the_receiver",
+            "receive::runs_the_receiver",
             "--ignored",
             "--nocapture",
         ])
@@ -73,8 +77,15 @@ fn start(fake: &FakeXl, from: Ipv4Addr) -> Child {
 
 fn guarded() -> (FakeXl, Receiver<VmId>) {
     let fake = FakeXl::new();
-    // It reads the stream to its end, as the real one does.
-    fake.script("migrate-receive", "echo ready; read -r word || true");
+    // It reads the stream to its end, as the real one does, and leaves a process that watches the domain, without the stream.
+    let watch = format!(
+        "sleep 90 </dev/null >/dev/null 2>&1 & echo $! >{}",
+        fake.path("watcher").display()
+    );
+    fake.script(
+        "migrate-receive",
+        &format!("{watch}\necho ready; read -r word || true"),
+    );
     let mut config = fake.config();
     config.receive_socket = Some(fake.path("receive.sock"));
     let (ended, ends) = channel();
@@ -86,13 +97,22 @@ fn guarded() -> (FakeXl, Receiver<VmId>) {
     (fake, ends)
 }
 
-fn until_ready(child: &mut Child) {
+/// Ends the process that watches the domain.
+fn end_watcher(fake: &FakeXl) {
+    let process = std::fs::read_to_string(fake.path("watcher")).unwrap();
+    let process = Pid::from_raw(process.trim().parse().unwrap()).unwrap();
+    kill_process(process, Signal::TERM).unwrap();
+}
+
+/// What it says from then on is to be kept open, or it could not say it.
+fn until_ready(child: &mut Child) -> BufReader<ChildStdout> {
     let mut stdout = BufReader::new(child.stdout.take().unwrap());
     let mut line = String::new();
     while !line.ends_with("ready\n") {
         line.clear();
         assert!(stdout.read_line(&mut line).unwrap() > 0, "it ended");
     }
+    stdout
 }
 
 /// What a process says that must fail.
@@ -106,18 +126,20 @@ fn refused(child: Child) -> String {
 fn whoever_is_expected_is_received_and_the_agent_knows_until_when() {
     let (fake, ends) = guarded();
     let mut child = start(&fake, FRIEND);
-    until_ready(&mut child);
+    let _output = until_ready(&mut child);
     assert!(ends.try_recv().is_err(), "the stream goes on");
     drop(child.stdin.take());
     assert_eq!(ends.recv_timeout(AMPLE), Ok(VM));
     assert!(child.wait().unwrap().success());
+    end_watcher(&fake);
     assert_eq!(fake.calls(), ["migrate-receive"]);
     // However it ends.
     let mut child = start(&fake, FRIEND);
-    until_ready(&mut child);
+    let _output = until_ready(&mut child);
     child.kill().unwrap();
     assert_eq!(ends.recv_timeout(AMPLE), Ok(VM));
     child.wait().unwrap();
+    end_watcher(&fake);
 }
 
 #[test]
