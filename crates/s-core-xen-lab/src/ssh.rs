@@ -56,7 +56,8 @@ impl Remote {
         command
     }
 
-    /// Runs a shell's script on a control domain with this standard input, and returns its standard output.
+    /// Runs a shell's script on a control domain with this standard input, and returns its standard output. After the time it
+    /// ends there, too, not only the connection to it.
     ///
     /// # Errors
     ///
@@ -68,6 +69,7 @@ impl Remote {
         input: &str,
         within: Duration,
     ) -> Result<String, LabError> {
+        let script = bounded(script, within);
         system::run_with_input(self.command(host, within).arg(script), input)
     }
 
@@ -110,10 +112,35 @@ impl Remote {
     }
 }
 
+/// The same script for a shell, which ends after this time.
+fn bounded(script: &str, within: Duration) -> String {
+    let quoted = script.replace('\'', r"'\''");
+    format!(
+        "timeout --kill-after=5 {} sh -c '{quoted}'",
+        within.as_secs()
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::plan::Size;
+
+    #[test]
+    fn a_bounded_script_says_the_same_and_ends() {
+        let check = |script: &str, seconds, wanted: &str| {
+            let script = bounded(script, Duration::from_secs(seconds));
+            let ended = Command::new("sh").args(["-c", &script]).output().unwrap();
+            assert_eq!(String::from_utf8_lossy(&ended.stdout), wanted, "{script}");
+            ended.status.code()
+        };
+        let words = r#"echo 'it'\''s' "$((1 + 1))"; echo two | cat; exit 3"#;
+        assert_eq!(check(words, 60, "it's 2\ntwo\n"), Some(3));
+        assert_eq!(
+            check("echo a; while :; do sleep 0.1; done", 1, "a\n"),
+            Some(124)
+        );
+    }
 
     #[test]
     fn golden_command_line() {

@@ -4,7 +4,7 @@ use std::thread;
 use std::time::Duration;
 
 use s_core_backend::Uuid;
-use s_core_backend::xl::parse_list;
+use s_core_backend::xl::{DomainState, parse_list};
 use s_core_lab::{HostNumber, LabError, LabName, LinkStatus, VmNumber, link_counters, privilege};
 use serde_json::Value;
 
@@ -26,12 +26,29 @@ pub struct DomainStatus {
     pub name: String,
     /// Its number on this host.
     pub domid: u32,
+    /// What it does.
+    pub state: DomainState,
     /// Its memory in MiB.
     pub memory_mib: u32,
     /// Which VM it is, by its UUID.
     pub vm: Option<VmNumber>,
     /// The port of the host's bridge that leads to it.
     pub port: Option<String>,
+}
+
+impl DomainStatus {
+    /// Whether it is the VM itself, and not what a migration has left or has not finished.
+    pub fn runs(&self) -> bool {
+        runs(&self.name, self.state)
+    }
+}
+
+/// Whether a domain of this name is a VM itself, and not what a migration has left or has not finished.
+pub(crate) fn runs(name: &str, state: DomainState) -> bool {
+    let half_migrated = ["--incoming", "--migratedaway"]
+        .iter()
+        .any(|suffix| name.ends_with(suffix));
+    state == DomainState::Runnable && !half_migrated
 }
 
 /// What a host does.
@@ -132,6 +149,7 @@ fn domains(plan: &Plan, text: &str) -> Result<Vec<DomainStatus>, String> {
             port: domain.uuid.and_then(port),
             name: domain.name,
             domid: domain.domid,
+            state: domain.state,
             memory_mib: domain.memory_mib,
         })
         .collect();

@@ -18,7 +18,7 @@ use super::configuration::{AGENT, AgentSettings, EVENTS, KEEPER, LOG, start_scri
 use crate::ssh::Remote;
 use crate::up::on_all;
 
-/// How long the agents may take to start, from the first word with their hosts on.
+/// How long the agents may take until they are ready, once all of before have ended and all are started.
 const START: Duration = Duration::from_secs(300);
 /// How long a host may take to answer.
 const ANSWER: Duration = Duration::from_secs(90);
@@ -59,7 +59,6 @@ impl Agents {
             heard,
             running: true,
         };
-        let by = Instant::now() + START;
         let within = this.longest_end() + ANSWER;
         on_all(plan, |host| {
             let script = start_script(plan, settings, host, &key);
@@ -68,7 +67,7 @@ impl Agents {
         for host in plan.layout().hosts() {
             this.followers.push(Follower::start(remote, host, &told)?);
         }
-        this.await_all(by)?;
+        this.await_all(Instant::now() + START)?;
         Ok(this)
     }
 
@@ -97,13 +96,12 @@ impl Agents {
         self.heard.recv_timeout(timeout).ok()
     }
 
-    /// The last line that an agent has logged.
+    /// The last line that an agent has logged before it ended, and how it ended; or its last line if it has not ended.
     pub(crate) fn last_words(&self, host: HostNumber) -> String {
-        let said = self
-            .remote
-            .run(host, &format!("tail -n 1 {LOG}"), "", ANSWER);
+        let script = format!("grep -B 1 '^keeper: ' {LOG} | tail -n 2 | grep . || tail -n 1 {LOG}");
+        let said = self.remote.run(host, &script, "", ANSWER);
         let said = said.unwrap_or_else(|error| error.to_string());
-        said.trim_end().to_owned()
+        said.trim_end().replace('\n', "; ")
     }
 
     /// The CPU time that all agents have taken, in seconds; those that do not tell are left out.

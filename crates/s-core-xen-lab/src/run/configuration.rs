@@ -90,7 +90,7 @@ pub(super) fn stop_script(plan: &Plan) -> String {
          \x20   while kill -0 \"$keeper\" 2>/dev/null; do sleep 0.2; done\n\
          fi\n\
          if [ -e {ended} ]; then\n\
-         \x20   until /usr/local/sbin/dom0-agent clean {ended} >/dev/null && ovs-ofctl del-flows {bridge} cookie={IP_PAIR_COOKIE:#x}/-1; do sleep 1; done\n\
+         \x20   until ! [ -e {ended} ] || {{ /usr/local/sbin/dom0-agent clean {ended} >/dev/null && ovs-ofctl del-flows {bridge} cookie={IP_PAIR_COOKIE:#x}/-1; }}; do sleep 1; done\n\
          \x20   rm -f {ended}\n\
          fi\n"
     )

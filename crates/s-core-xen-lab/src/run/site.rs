@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use s_core_agent::DEFAULT_PORT;
+use s_core_agent::{DEFAULT_PORT, Said};
 use s_core_lab::run::{ControlTraffic, Course, Heard, Homes, LinkCounts, Method, RunError, Site};
 use s_core_lab::traffic::{PairTraffic, Reading};
 use s_core_lab::{HostNumber, Layout};
@@ -13,7 +13,7 @@ use super::guests::Guests;
 use super::watching::Watching;
 use crate::plan::Plan;
 use crate::ssh::Remote;
-use crate::status::status;
+use crate::status::{DomainStatus, status};
 
 /// A testbed whose VMs send.
 #[derive(Debug)]
@@ -78,7 +78,13 @@ impl Site for Testbed {
     }
 
     fn next(&mut self, timeout: Duration) -> Option<Heard> {
-        let heard = self.agents.as_ref()?.next(timeout);
+        let mut heard = self.agents.as_ref()?.next(timeout);
+        if let Some(heard) = &mut heard
+            && heard.said == Some(Said::Ready)
+        {
+            // All were ready before: this one has ended by itself and was started again.
+            heard.said = None;
+        }
         if let Some(watching) = &mut self.watching {
             let watched = watching.end_probes(false);
             let watched = watched.and(heard.as_ref().map_or(Ok(()), |heard| watching.hear(heard)));
@@ -103,7 +109,8 @@ impl Site for Testbed {
         let mut homes = Homes::new();
         for host in status(layout.name())?.hosts {
             let server = layout.server(host.host);
-            let vms = host.domains?.into_iter().filter_map(|domain| domain.vm);
+            let running = host.domains?.into_iter().filter(DomainStatus::runs);
+            let vms = running.filter_map(|domain| domain.vm);
             homes.extend(vms.map(|vm| (layout.vm(vm), server)));
         }
         Ok(homes)
