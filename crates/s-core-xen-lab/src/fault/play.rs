@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use s_core_lab::{HostNumber, LabError, VmNumber};
+use s_core_lab::{HostNumber, LabError};
 
 use super::hold::{Hold, until};
 use super::judge::judge;
 use super::observe::HostSeen;
 use super::scenario::Fault;
-use super::stage::{Moving, Stage};
+use super::stage::{Made, Moving, Stage};
 use super::{Broken, FaultOutcome, Halt};
 use crate::run::configuration::AGENT;
 
@@ -33,18 +33,6 @@ const INCOMING: &str = "xl list | grep -q -e '--incoming'";
 /// The domain is suspended here, and the target may start it.
 const MIGRATED_AWAY: &str = "xl list | grep -q -e '--migratedaway'";
 
-/// A fault that was made, and mended where that belongs to it.
-struct Made {
-    /// The migration that it has met.
-    of: Moving,
-    /// From when on the token is waited for.
-    since: Instant,
-    /// Which VMs may be gone.
-    gone: Vec<VmNumber>,
-    /// What was seen.
-    seen: String,
-}
-
 /// Makes a fault and judges what comes of it.
 pub(super) fn play(stage: &mut Stage<'_>, fault: Fault) -> Result<FaultOutcome, Halt> {
     let began = Instant::now();
@@ -62,13 +50,13 @@ pub(super) fn play(stage: &mut Stage<'_>, fault: Fault) -> Result<FaultOutcome, 
     }?;
     stage.step(&made.seen);
     stage.fast()?;
-    let terms = stage.terms(&before, made.gone);
+    let terms = stage.terms(&before, &made);
     let reservation = stage.migration_limit().mul_f64(1.25);
     let by = Instant::now() + terms.bound.max(reservation + TELLING);
     let mut said = Vec::new();
     let (observed, broken) = loop {
         stage.listen(LOOK)?;
-        let observed = stage.observation(made.of, made.since);
+        let observed = stage.observation(&made);
         let broken = judge(&observed, &terms);
         if broken.is_empty() || Instant::now() > by {
             break (observed, broken);
@@ -124,11 +112,13 @@ fn no_memory(stage: &mut Stage<'_>) -> Result<Made, Halt> {
         && xl create -p /run/ballast.cfg >/dev/null";
     let ballast = Hold::new(&remote, of.target, ballast, "xl destroy ballast", HELD)?;
     stage.step("the target's memory is taken");
+    let at = Instant::now();
     holds.into_iter().for_each(Hold::release);
     let (since, why) = stage.ending(of)?;
     ballast.release();
     Ok(Made {
         of,
+        at,
         since,
         gone: Vec::new(),
         seen: why,
@@ -147,10 +137,12 @@ fn no_sshd(stage: &mut Stage<'_>) -> Result<Made, Halt> {
     let holds = holds?;
     stage.step("sshd is stopped on all hosts");
     let of = stage.moving()?;
+    let at = Instant::now();
     let (since, why) = stage.ending(of)?;
     holds.into_iter().for_each(Hold::release);
     Ok(Made {
         of,
+        at,
         since,
         gone: Vec::new(),
         seen: why,
@@ -167,12 +159,14 @@ fn copying(stage: &mut Stage<'_>) -> Result<Moving, Halt> {
 
 /// Cuts the target off until the source's agent has given up.
 fn cut_until_given_up(stage: &mut Stage<'_>, of: Moving) -> Result<Made, Halt> {
+    let at = Instant::now();
     stage.cut_off(of.target)?;
     stage.step("the target's link is cut");
     let (_, why) = stage.ending(of)?;
     stage.mend_link()?;
     Ok(Made {
         of,
+        at,
         since: Instant::now(),
         gone: Vec::new(),
         seen: why,
@@ -209,9 +203,11 @@ fn kill_agent(stage: &mut Stage<'_>, whose: fn(Moving) -> HostNumber) -> Result<
     let of = copying(stage)?;
     let host = whose(of);
     let kill = format!("kill -KILL $(cat {AGENT})");
+    let at = Instant::now();
     stage.remote.run(host, &kill, "", COMMAND)?;
     Ok(Made {
         of,
+        at,
         since: Instant::now(),
         gone: Vec::new(),
         seen: format!("the agent of host {} was killed", host.0),
@@ -221,6 +217,7 @@ fn kill_agent(stage: &mut Stage<'_>, whose: fn(Moving) -> HostNumber) -> Result<
 fn kill_host(stage: &mut Stage<'_>, whose: fn(Moving) -> HostNumber) -> Result<Made, Halt> {
     let of = copying(stage)?;
     let host = whose(of);
+    let at = Instant::now();
     stage.cut_power(host)?;
     let since = Instant::now();
     stage.step(&format!("host {} has lost power, and starts again", host.0));
@@ -229,6 +226,7 @@ fn kill_host(stage: &mut Stage<'_>, whose: fn(Moving) -> HostNumber) -> Result<M
     let vms = layout.vms();
     Ok(Made {
         of,
+        at,
         since,
         gone: vms.filter(|vm| layout.first_host(*vm) == host).collect(),
         seen: format!("host {} lost power", host.0),
@@ -238,9 +236,11 @@ fn kill_host(stage: &mut Stage<'_>, whose: fn(Moving) -> HostNumber) -> Result<M
 fn destroy(stage: &mut Stage<'_>) -> Result<Made, Halt> {
     let of = copying(stage)?;
     let destroy = format!("xl destroy {}", stage.remote.plan().domain(of.vm));
+    let at = Instant::now();
     stage.remote.run(of.source, &destroy, "", COMMAND)?;
     Ok(Made {
         of,
+        at,
         since: Instant::now(),
         gone: vec![of.vm],
         seen: format!("v{} was destroyed", of.vm.0),

@@ -40,6 +40,20 @@ pub(super) struct Moving {
     pub(super) target: HostNumber,
 }
 
+/// A fault that was made, and mended where that belongs to it.
+pub(super) struct Made {
+    /// The migration that it has met.
+    pub(super) of: Moving,
+    /// When. What agents have warned of before is not what comes of it.
+    pub(super) at: Instant,
+    /// From when on the token is waited for.
+    pub(super) since: Instant,
+    /// Which VMs may be gone.
+    pub(super) gone: Vec<VmNumber>,
+    /// What was seen.
+    pub(super) seen: String,
+}
+
 /// A testbed with agents.
 pub(super) struct Stage<'a> {
     pub(super) remote: Remote,
@@ -93,7 +107,7 @@ impl<'a> Stage<'a> {
     pub(super) fn begin(&mut self) -> Result<BTreeMap<HostNumber, HostSeen>, Halt> {
         self.step("VMs to their places");
         self.home()?;
-        let before = self.look();
+        let before = self.look(Duration::ZERO);
         if before.len() < self.hosts().len() {
             return Err(LabError::Missing("not all hosts answer".into()).into());
         }
@@ -244,12 +258,12 @@ impl<'a> Stage<'a> {
         Ok(())
     }
 
-    /// What all hosts show that answer.
-    fn look(&self) -> BTreeMap<HostNumber, HostSeen> {
+    /// What all hosts show that answer, with warnings not older than this.
+    fn look(&self, time: Duration) -> BTreeMap<HostNumber, HostSeen> {
         let seen = Mutex::new(BTreeMap::new());
         let (remote, plan) = (&self.remote, self.remote.plan());
         let looked = on_all(plan, |host| {
-            let found = look_at(remote, host)?;
+            let found = look_at(remote, host, time)?;
             let mut seen = seen.lock().expect("nobody panics with the lock");
             seen.insert(host, found);
             Ok(())
@@ -261,8 +275,9 @@ impl<'a> Stage<'a> {
     }
 
     /// What there is to judge.
-    pub(super) fn observation(&self, of: Moving, since: Instant) -> Observation {
-        let hosts = self.look();
+    pub(super) fn observation(&self, made: &Made) -> Observation {
+        let hosts = self.look(made.at.elapsed());
+        let (of, since) = (made.of, made.since);
         let mut token = BTreeMap::new();
         for heard in &self.heard {
             if let (Some(Said::Holding { .. }), true) = (&heard.said, heard.at >= since) {
@@ -281,11 +296,7 @@ impl<'a> Stage<'a> {
         }
     }
 
-    pub(super) fn terms(
-        &self,
-        before: &BTreeMap<HostNumber, HostSeen>,
-        may_be_gone: Vec<VmNumber>,
-    ) -> Terms {
+    pub(super) fn terms(&self, before: &BTreeMap<HostNumber, HostSeen>, made: &Made) -> Terms {
         let layout = self.remote.plan().layout();
         let vms = layout.vms();
         let memory = before.iter();
@@ -293,7 +304,7 @@ impl<'a> Stage<'a> {
             vms: vms
                 .map(|vm| (vm, (layout.vm_uuid(vm), layout.vm(vm))))
                 .collect(),
-            may_be_gone,
+            may_be_gone: made.gone.clone(),
             memory: memory.map(|(host, of)| (*host, of.memory_mib())).collect(),
             migrates: self.fault.may_migrate_again(),
             bound: token_bound(layout, &self.settings),
@@ -307,7 +318,7 @@ impl<'a> Stage<'a> {
         let at_home = Mutex::new(Vec::new());
         on_all(plan, |host| {
             remote.run(host, END_MIGRATIONS, "", ANSWER)?;
-            for domain in look_at(remote, host)?.domains {
+            for domain in look_at(remote, host, Duration::ZERO)?.domains {
                 let its_place = |vm: &VmNumber| {
                     layout.first_host(*vm) == host && plan.domain(*vm) == domain.name
                 };
@@ -354,9 +365,9 @@ impl Drop for Stage<'_> {
     }
 }
 
-fn look_at(remote: &Remote, host: HostNumber) -> Result<HostSeen, LabError> {
+fn look_at(remote: &Remote, host: HostNumber, time: Duration) -> Result<HostSeen, LabError> {
     let layout = remote.plan().layout();
-    let text = remote.run(host, &observe::script(), "", ANSWER)?;
+    let text = remote.run(host, &observe::script(time), "", ANSWER)?;
     observe::parse(layout, &text).map_err(|problem| LabError::Content {
         path: layout.host_directory(host),
         problem,

@@ -80,7 +80,10 @@ fn lose(seen: &mut Observation) {
 }
 
 fn tell(seen: &mut Observation, of: VmNumber) {
-    let line = format!("WARN uuid={} look for it", plan().layout().vm_uuid(of));
+    let uuid = plan().layout().vm_uuid(of);
+    let line = format!(
+        "2026-11-23T17:00:00Z  WARN s_core_agent::ends: arriving for longer than a migration may take; look for it uuid={uuid}"
+    );
     seen.hosts.get_mut(&SECOND).unwrap().warnings.push(line);
 }
 
@@ -113,6 +116,20 @@ fn a_vm_runs_once() {
         |seen, _| {
             lose(seen);
             tell(seen, V2);
+        },
+        &[Broken::Lost(V1)],
+    );
+    // That a migration has failed is not that its VM is lost.
+    check(
+        |seen, _| {
+            lose(seen);
+            let line = "2026-11-23T17:00:00Z  WARN s_core_agent::driver: the migration did not end as it should \
+                vm=10.77.1.1 target=192.168.77.2 outcome=StayedHere why=\"killed\"";
+            seen.hosts
+                .get_mut(&FIRST)
+                .unwrap()
+                .warnings
+                .push(line.into());
         },
         &[Broken::Lost(V1)],
     );
