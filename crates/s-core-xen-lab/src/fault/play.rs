@@ -28,6 +28,12 @@ const TELLING: Duration = Duration::from_secs(90);
 
 /// The processes that take migrations as plain streams.
 const RECEIVER: &str = "$(pgrep -f '[T]CP-LISTEN:8003')";
+/// Where a target keeps what `xl` says of migrations that come as plain streams.
+const RECEIVED: &str = "/var/log/s-core-receive.log";
+/// What it says there when the VM's memory is not to be had.
+const NO_MEMORY: [&str; 1] = ["Failed to populate physmap"];
+/// What `ssh` says at the source when nobody takes its connection.
+const NO_SSHD: [&str; 2] = ["ssh: connect to host", "Connection refused"];
 /// Memory is copied to here, or has been.
 const INCOMING: &str = "xl list | grep -q -e '--incoming'";
 /// The domain is suspended here, and the target may start it.
@@ -112,9 +118,19 @@ fn no_memory(stage: &mut Stage<'_>) -> Result<Made, Halt> {
         && xl create -p /run/ballast.cfg >/dev/null";
     let ballast = Hold::new(&remote, of.target, ballast, "xl destroy ballast", HELD)?;
     stage.step("the target's memory is taken");
+    let size = format!("wc -c <{RECEIVED}");
+    let before = remote.run(of.target, &size, "", COMMAND)?;
     let at = Instant::now();
     holds.into_iter().for_each(Hold::release);
     let (since, why) = stage.ending(of)?;
+    // The source learns no more than that its stream ends.
+    let said = format!(
+        "tail -c +$(({before} + 1)) {RECEIVED} | grep -F -m 1 -e '{}' || true",
+        NO_MEMORY[0],
+        before = before.trim(),
+    );
+    let said = remote.run(of.target, &said, "", COMMAND)?;
+    let why = expected(format!("{}; at the source: {why}", said.trim()), &NO_MEMORY)?;
     ballast.release();
     Ok(Made {
         of,
@@ -139,6 +155,7 @@ fn no_sshd(stage: &mut Stage<'_>) -> Result<Made, Halt> {
     let of = stage.moving()?;
     let at = Instant::now();
     let (since, why) = stage.ending(of)?;
+    let why = expected(why, &NO_SSHD)?;
     holds.into_iter().for_each(Hold::release);
     Ok(Made {
         of,
@@ -147,6 +164,15 @@ fn no_sshd(stage: &mut Stage<'_>) -> Result<Made, Halt> {
         gone: Vec::new(),
         seen: why,
     })
+}
+
+/// Why a migration failed, if it is what was made: it may have failed for another reason before.
+fn expected(why: String, words: &[&str]) -> Result<String, LabError> {
+    if words.iter().all(|word| why.contains(word)) {
+        return Ok(why);
+    }
+    let problem = format!("the migration failed for another reason: {why}");
+    Err(LabError::Missing(problem))
 }
 
 /// Waits until an agent migrates and memory is being copied.
@@ -193,7 +219,7 @@ fn stop_in_handshake() -> String {
     format!(
         "receivers=$(pgrep -f '[x]l migrate-receive')\n\
          [ -n \"$receivers\" ] || exit 1\n\
-         (timeout 300 tail -n 0 -F /var/log/s-core-receive.log | while read -r line; do\n\
+         (timeout 300 tail -n 0 -F {RECEIVED} | while read -r line; do\n\
          \x20   case $line in *'requesting permission'*) kill -STOP $receivers; sleep {STOPPED}; kill -CONT $receivers; break ;; esac\n\
          done) </dev/null >/dev/null 2>&1 &\n"
     )
@@ -245,4 +271,33 @@ fn destroy(stage: &mut Stage<'_>) -> Result<Made, Halt> {
         gone: vec![of.vm],
         seen: format!("v{} was destroyed", of.vm.0),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_migration_fails_for_the_reason_that_was_made() {
+        const TRUNCATED: &str = "libxl: error: libxl_utils.c:505:libxl_read_exactly: file/stream truncated reading ipc msg header from \
+            domain 1 save/restore helper stdout pipe";
+        let transcript = include_str!(
+            "../../../s-core-backend/tests/data/xen/error-migrate-no-memory-on-target.txt"
+        );
+        let refused = "ssh: connect to host 192.168.77.2 port 22: Connection refused";
+        let timed_out = "ssh: connect to host 192.168.77.2 port 22: Connection timed out";
+        for (why, words, wanted) in [
+            (transcript, &NO_MEMORY[..], true),
+            (TRUNCATED, &NO_MEMORY[..], false),
+            (refused, &NO_SSHD[..], true),
+            (timed_out, &NO_SSHD[..], false),
+            (TRUNCATED, &NO_SSHD[..], false),
+        ] {
+            assert_eq!(expected(why.into(), words).is_ok(), wanted, "{why}");
+        }
+        let other = expected(TRUNCATED.into(), &NO_MEMORY)
+            .unwrap_err()
+            .to_string();
+        assert!(other.starts_with("the migration failed for another reason: libxl"));
+    }
 }
