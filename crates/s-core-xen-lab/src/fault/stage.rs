@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use s_core_lab::run::{Heard, RunError, Said};
 use s_core_lab::traffic::{Mix, PairTraffic};
-use s_core_lab::{Cable, HostNumber, LabError, VmNumber, cut, kill_host, mend, system};
+use s_core_lab::{Cable, HostNumber, LabError, Layout, VmNumber, cut, kill_host, mend, system};
 use s_core_model::Rate;
 
 use super::judge::{Observation, Terms};
@@ -76,11 +76,16 @@ impl<'a> Stage<'a> {
         fault: Fault,
         watcher: &'a mut dyn FaultWatcher,
     ) -> Result<Self, RunError> {
+        let [_, target] = ends(remote.plan().layout())?;
         Ok(Self {
             guests: Guests::reach(remote.plan())?,
             remote: remote.clone(),
             fault,
-            settings: fault.agents(),
+            // What a migration that has failed keeps there is in the way of every other.
+            settings: AgentSettings {
+                only_room: Some(target),
+                ..fault.agents()
+            },
             agents: None,
             watcher,
             heard: Vec::new(),
@@ -111,11 +116,9 @@ impl<'a> Stage<'a> {
         if before.len() < self.hosts().len() {
             return Err(LabError::Missing("not all hosts answer".into()).into());
         }
-        let plan = self.remote.plan();
-        let layout = plan.layout();
-        let mut firsts = (layout.hosts())
-            .filter_map(|host| layout.vms().find(|vm| layout.first_host(*vm) == host));
-        if let (Some(a), Some(b)) = (firsts.next(), firsts.next()) {
+        let layout = self.remote.plan().layout();
+        let first = |of| layout.vms().find(|vm| layout.first_host(*vm) == of);
+        if let [Some(a), Some(b)] = ends(layout)?.map(first) {
             let rate = Rate::new(TRAFFIC).expect("the constant is a rate");
             let pair = PairTraffic::new(layout.vm(a), layout.vm(b), rate, Mix::BULK);
             self.guests.send(&[pair])?;
@@ -362,6 +365,18 @@ impl Drop for Stage<'_> {
         {
             tracing::warn!(%error, "the testbed is not as it was");
         }
+    }
+}
+
+/// The two hosts whose VMs exchange traffic: the one that a VM is to leave for the other, which alone has room.
+fn ends(layout: &Layout) -> Result<[HostNumber; 2], LabError> {
+    let mut hosts = layout.hosts();
+    match (hosts.next(), hosts.next()) {
+        (Some(source), Some(target)) if layout.shape().vms_per_host > 0 => Ok([source, target]),
+        _ => Err(LabError::Layout {
+            what: "hosts",
+            problem: "a migration needs two, with a VM each".into(),
+        }),
     }
 }
 

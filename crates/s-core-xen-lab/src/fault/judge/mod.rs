@@ -56,7 +56,7 @@ pub enum Broken {
     Left(HostNumber, String),
     /// Memory of a host belongs to nobody, in MiB, or is still claimed.
     Memory(HostNumber, u64),
-    /// Nothing migrates any more though the fault is over.
+    /// Nothing migrates any more though the fault is over: what was kept for the migration may still be.
     NoRoom,
     /// The token did not come in time to this host, which has VMs.
     Token(HostNumber, Option<Duration>),
