@@ -137,6 +137,7 @@ fn no_memory(stage: &mut Stage<'_>) -> Result<Made, Halt> {
         at,
         since,
         gone: Vec::new(),
+        restarts: None,
         seen: why,
     })
 }
@@ -162,6 +163,7 @@ fn no_sshd(stage: &mut Stage<'_>) -> Result<Made, Halt> {
         at,
         since,
         gone: Vec::new(),
+        restarts: None,
         seen: why,
     })
 }
@@ -195,6 +197,7 @@ fn cut_until_given_up(stage: &mut Stage<'_>, of: Moving) -> Result<Made, Halt> {
         at,
         since: Instant::now(),
         gone: Vec::new(),
+        restarts: None,
         seen: why,
     })
 }
@@ -236,6 +239,7 @@ fn kill_agent(stage: &mut Stage<'_>, whose: fn(Moving) -> HostNumber) -> Result<
         at,
         since: Instant::now(),
         gone: Vec::new(),
+        restarts: Some(host),
         seen: format!("the agent of host {} was killed", host.0),
     })
 }
@@ -255,6 +259,7 @@ fn kill_host(stage: &mut Stage<'_>, whose: fn(Moving) -> HostNumber) -> Result<M
         at,
         since,
         gone: vms.filter(|vm| layout.first_host(*vm) == host).collect(),
+        restarts: Some(host),
         seen: format!("host {} lost power", host.0),
     })
 }
@@ -269,6 +274,7 @@ fn destroy(stage: &mut Stage<'_>) -> Result<Made, Halt> {
         at,
         since: Instant::now(),
         gone: vec![of.vm],
+        restarts: None,
         seen: format!("v{} was destroyed", of.vm.0),
     })
 }

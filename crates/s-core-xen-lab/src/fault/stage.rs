@@ -50,6 +50,8 @@ pub(super) struct Made {
     pub(super) since: Instant,
     /// Which VMs may be gone.
     pub(super) gone: Vec<VmNumber>,
+    /// The host whose agent was killed, alone or with it, and is started again.
+    pub(super) restarts: Option<HostNumber>,
     /// What was seen.
     pub(super) seen: String,
 }
@@ -288,12 +290,15 @@ impl<'a> Stage<'a> {
             }
         }
         let moved = |of: &Heard| matches!(of.said, Some(Said::Migrated { .. }));
+        let returned = self.heard.iter().filter(|of| of.said == Some(Said::Ready));
         let there = hosts.get(&of.target).is_some_and(|target| {
             let mut domains = target.domains.iter();
             domains.any(|domain| domain.vm == Some(of.vm) && domain.runs())
         });
         Observation {
             migrated: there || self.heard.iter().any(moved),
+            // When the agents were first ready, nothing was kept yet.
+            returned: returned.map(|of| of.host).collect(),
             hosts,
             token,
         }
@@ -309,6 +314,7 @@ impl<'a> Stage<'a> {
                 .collect(),
             may_be_gone: made.gone.clone(),
             memory: memory.map(|(host, of)| (*host, of.memory_mib())).collect(),
+            restarts: made.restarts,
             migrates: self.fault.may_migrate_again(),
             bound: token_bound(layout, &self.settings),
         }

@@ -45,6 +45,7 @@ fn good() -> (Observation, Terms) {
         hosts: [(FIRST, runs(V1)), (SECOND, runs(V2))].into(),
         token: [(FIRST, came), (SECOND, came)].into(),
         migrated: true,
+        returned: [FIRST].into(),
     };
     let plan = plan();
     let layout = plan.layout();
@@ -56,6 +57,7 @@ fn good() -> (Observation, Terms) {
         may_be_gone: Vec::new(),
         memory: [(FIRST, 500), (SECOND, 500)].into(),
         migrates: true,
+        restarts: Some(FIRST),
         bound: Duration::from_secs(100),
     };
     (seen, terms)
@@ -217,6 +219,21 @@ fn room_is_free_again() {
     check(|seen, _| seen.migrated = false, &[Broken::NoRoom]);
     check(
         |seen, terms| (seen.migrated, terms.migrates) = (false, false),
+        &[],
+    );
+}
+
+#[test]
+fn the_agent_that_was_killed_comes_back() {
+    check(
+        |seen, _| seen.returned = [SECOND].into(),
+        &[Broken::NoAgent(FIRST)],
+    );
+    check(
+        |seen, terms| {
+            seen.returned.clear();
+            terms.restarts = None;
+        },
         &[],
     );
 }
