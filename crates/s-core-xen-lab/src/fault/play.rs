@@ -9,7 +9,7 @@ use super::hold::{Hold, until};
 use super::judge::judge;
 use super::observe::HostSeen;
 use super::scenario::Fault;
-use super::stage::{Made, Moving, Stage};
+use super::stage::{BALLAST, Made, Moving, Stage};
 use super::{Broken, FaultOutcome, Halt};
 use crate::run::configuration::AGENT;
 
@@ -113,10 +113,13 @@ fn no_memory(stage: &mut Stage<'_>) -> Result<Made, Halt> {
     let holds: Result<Vec<_>, LabError> = stage.hosts().into_iter().map(stopped).collect();
     let holds = holds?;
     let of = stage.moving()?;
-    let ballast = "free=$(xl info | awk '/^free_memory/ { print $3 - 20 }') && \
-        printf 'name=\"ballast\"\\ntype=\"pv\"\\nkernel=\"/etc/s-core/guest-kernel\"\\nmemory=%s\\nmaxmem=%s\\n' $free $free >/run/ballast.cfg \
-        && xl create -p /run/ballast.cfg >/dev/null";
-    let ballast = Hold::new(&remote, of.target, ballast, "xl destroy ballast", HELD)?;
+    let doing = format!(
+        "free=$(xl info | awk '/^free_memory/ {{ print $3 - 20 }}') && \
+         printf 'name=\"{BALLAST}\"\\ntype=\"pv\"\\nkernel=\"/etc/s-core/guest-kernel\"\\nmemory=%s\\nmaxmem=%s\\n' $free $free \
+         >/run/ballast.cfg && xl create -p /run/ballast.cfg >/dev/null"
+    );
+    let undoing = format!("xl destroy {BALLAST}");
+    let ballast = Hold::new(&remote, of.target, &doing, &undoing, HELD)?;
     stage.step("the target's memory is taken");
     let size = format!("wc -c <{RECEIVED}");
     let before = remote.run(of.target, &size, "", COMMAND)?;

@@ -15,7 +15,7 @@ use super::scenario::{Fault, token_bound};
 use super::{FaultWatcher, Halt};
 use crate::domain;
 use crate::run::AgentSettings;
-use crate::run::agents::Agents;
+use crate::run::agents::{Agents, end_agents};
 use crate::run::guests::Guests;
 use crate::ssh::Remote;
 use crate::up::{on_all, restart_host};
@@ -31,6 +31,9 @@ const TRAFFIC: f64 = 100e3;
 /// Ends what a migration has left running on a control domain.
 const END_MIGRATIONS: &str =
     "for process in $(pgrep -f '[x]l migrate'); do kill -KILL $process; done; true";
+
+/// The domain that takes a host's memory.
+pub(super) const BALLAST: &str = "ballast";
 
 /// A migration that agents have begun.
 #[derive(Clone, Copy, Debug)]
@@ -112,6 +115,7 @@ impl<'a> Stage<'a> {
 
     /// Puts VMs in their places, lets two of them exchange traffic, and starts the agents. What was there before they did.
     pub(super) fn begin(&mut self) -> Result<BTreeMap<HostNumber, HostSeen>, Halt> {
+        self.reset()?;
         self.step("VMs to their places");
         self.home()?;
         let before = self.look(Duration::ZERO);
@@ -128,6 +132,18 @@ impl<'a> Stage<'a> {
         self.step("starting agents");
         self.agents = Some(Agents::start(&self.remote, &self.settings)?);
         Ok(before)
+    }
+
+    /// Ends and mends what a process has left that was killed: its agents would move VMs on their way to their places.
+    fn reset(&mut self) -> Result<(), LabError> {
+        let layout = self.remote.plan().layout();
+        for host in layout.hosts() {
+            mend(layout, Cable::Management(host))?;
+        }
+        // What is not there cannot be deleted.
+        self.slow()?;
+        self.fast()?;
+        end_agents(&self.remote, &AgentSettings::default())
     }
 
     /// Waits until an agent begins to migrate a VM.
@@ -320,7 +336,7 @@ impl<'a> Stage<'a> {
         }
     }
 
-    /// Each VM on its first host, once, and no other domain anywhere.
+    /// Each VM on its first host, once, and nothing else of it or of a fault anywhere. Other domains are not touched.
     fn home(&self) -> Result<(), LabError> {
         let (remote, plan) = (&self.remote, self.remote.plan());
         let layout = plan.layout();
@@ -336,6 +352,7 @@ impl<'a> Stage<'a> {
                         .lock()
                         .expect("nobody panics with the lock")
                         .push(vm),
+                    None if domain.vm.is_none() && domain.name != BALLAST => {}
                     None => {
                         let script = format!("xl destroy {}", domain.domid);
                         remote.run(host, &script, "", ANSWER)?;

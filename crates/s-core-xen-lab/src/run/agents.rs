@@ -50,7 +50,7 @@ impl Agents {
             running: true,
         };
         let by = Instant::now() + START;
-        let within = this.longest_end() + ANSWER;
+        let within = longest_end(settings) + ANSWER;
         on_all(plan, |host| {
             let script = start_script(plan, settings, host, &key);
             remote.run(host, "sh -s", &script, within).map(drop)
@@ -118,27 +118,12 @@ impl Agents {
         if !std::mem::take(&mut self.running) {
             return Ok(());
         }
-        let (remote, within) = (&self.remote, self.longest_end());
-        let stopped = on_all(remote.plan(), |host| {
-            let script = stop_script(remote.plan());
-            let mut tries = 1..STOPS;
-            loop {
-                match remote.run(host, "sh -s", &script, within) {
-                    // A host that has too much to do may not answer now. Telling it twice does no harm.
-                    Err(_) if tries.next().is_some() => thread::sleep(STOP_AGAIN),
-                    told => return told.map(drop),
-                }
-            }
-        });
+        let stopped = end_agents(&self.remote, &self.settings);
         let by = Instant::now() + LAST_LINES;
         for follower in &mut self.followers {
             follower.end(by);
         }
         stopped
-    }
-
-    fn longest_end(&self) -> Duration {
-        self.settings.migration + END
     }
 }
 
@@ -148,6 +133,26 @@ impl Drop for Agents {
             tracing::warn!(%error, "an agent was not told to end");
         }
     }
+}
+
+/// Has the agents of all control domains end as by SIGTERM, those that were started with these settings or a run has left that was
+/// killed, and waits for it. Where none runs nothing is done.
+pub(crate) fn end_agents(remote: &Remote, settings: &AgentSettings) -> Result<(), LabError> {
+    let (script, within) = (stop_script(remote.plan()), longest_end(settings));
+    on_all(remote.plan(), |host| {
+        let mut tries = 1..STOPS;
+        loop {
+            match remote.run(host, "sh -s", &script, within) {
+                // A host that has too much to do may not answer now. Telling it twice does no harm.
+                Err(_) if tries.next().is_some() => thread::sleep(STOP_AGAIN),
+                told => return told.map(drop),
+            }
+        }
+    })
+}
+
+fn longest_end(settings: &AgentSettings) -> Duration {
+    settings.migration + END
 }
 
 pub(super) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
