@@ -13,7 +13,7 @@ use crate::traffic::Reading;
 /// Something that an agent has said.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Heard {
-    /// When.
+    /// When it was said, as far as that is known.
     pub at: Instant,
     /// Which host's agent.
     pub host: HostNumber,

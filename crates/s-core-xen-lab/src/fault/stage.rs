@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use s_core_lab::run::{Heard, RunError, Said};
 use s_core_lab::traffic::{Mix, PairTraffic};
-use s_core_lab::{Cable, HostNumber, LabError, VmNumber, cut, kill_host, mend, system};
+use s_core_lab::{Cable, HostNumber, LabError, Layout, VmNumber, cut, kill_host, mend, system};
 use s_core_model::Rate;
 
 use super::judge::{Observation, Terms};
@@ -15,7 +15,7 @@ use super::scenario::{Fault, token_bound};
 use super::{FaultWatcher, Halt};
 use crate::domain;
 use crate::run::AgentSettings;
-use crate::run::agents::Agents;
+use crate::run::agents::{Agents, end_agents};
 use crate::run::guests::Guests;
 use crate::ssh::Remote;
 use crate::up::{on_all, restart_host};
@@ -32,12 +32,31 @@ const TRAFFIC: f64 = 100e3;
 const END_MIGRATIONS: &str =
     "for process in $(pgrep -f '[x]l migrate'); do kill -KILL $process; done; true";
 
+/// The domain that takes a host's memory.
+pub(super) const BALLAST: &str = "ballast";
+
 /// A migration that agents have begun.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Moving {
     pub(super) vm: VmNumber,
     pub(super) source: HostNumber,
     pub(super) target: HostNumber,
+}
+
+/// A fault that was made, and mended where that belongs to it.
+pub(super) struct Made {
+    /// The migration that it has met.
+    pub(super) of: Moving,
+    /// When. What agents have warned of before is not what comes of it.
+    pub(super) at: Instant,
+    /// From when on the token is waited for.
+    pub(super) since: Instant,
+    /// Which VMs may be gone.
+    pub(super) gone: Vec<VmNumber>,
+    /// The host whose agent was killed, alone or with it, and is started again.
+    pub(super) restarts: Option<HostNumber>,
+    /// What was seen.
+    pub(super) seen: String,
 }
 
 /// A testbed with agents.
@@ -62,11 +81,16 @@ impl<'a> Stage<'a> {
         fault: Fault,
         watcher: &'a mut dyn FaultWatcher,
     ) -> Result<Self, RunError> {
+        let [_, target] = ends(remote.plan().layout())?;
         Ok(Self {
             guests: Guests::reach(remote.plan())?,
             remote: remote.clone(),
             fault,
-            settings: fault.agents(),
+            // What a migration that has failed keeps there is in the way of every other.
+            settings: AgentSettings {
+                only_room: Some(target),
+                ..fault.agents()
+            },
             agents: None,
             watcher,
             heard: Vec::new(),
@@ -91,17 +115,16 @@ impl<'a> Stage<'a> {
 
     /// Puts VMs in their places, lets two of them exchange traffic, and starts the agents. What was there before they did.
     pub(super) fn begin(&mut self) -> Result<BTreeMap<HostNumber, HostSeen>, Halt> {
+        self.reset()?;
         self.step("VMs to their places");
         self.home()?;
-        let before = self.look();
+        let before = self.look(Duration::ZERO);
         if before.len() < self.hosts().len() {
             return Err(LabError::Missing("not all hosts answer".into()).into());
         }
-        let plan = self.remote.plan();
-        let layout = plan.layout();
-        let mut firsts = (layout.hosts())
-            .filter_map(|host| layout.vms().find(|vm| layout.first_host(*vm) == host));
-        if let (Some(a), Some(b)) = (firsts.next(), firsts.next()) {
+        let layout = self.remote.plan().layout();
+        let first = |of| layout.vms().find(|vm| layout.first_host(*vm) == of);
+        if let [Some(a), Some(b)] = ends(layout)?.map(first) {
             let rate = Rate::new(TRAFFIC).expect("the constant is a rate");
             let pair = PairTraffic::new(layout.vm(a), layout.vm(b), rate, Mix::BULK);
             self.guests.send(&[pair])?;
@@ -109,6 +132,18 @@ impl<'a> Stage<'a> {
         self.step("starting agents");
         self.agents = Some(Agents::start(&self.remote, &self.settings)?);
         Ok(before)
+    }
+
+    /// Ends and mends what a process has left that was killed: its agents would move VMs on their way to their places.
+    fn reset(&mut self) -> Result<(), LabError> {
+        let layout = self.remote.plan().layout();
+        for host in layout.hosts() {
+            mend(layout, Cable::Management(host))?;
+        }
+        // What is not there cannot be deleted.
+        self.slow()?;
+        self.fast()?;
+        end_agents(&self.remote, &AgentSettings::default())
     }
 
     /// Waits until an agent begins to migrate a VM.
@@ -244,12 +279,12 @@ impl<'a> Stage<'a> {
         Ok(())
     }
 
-    /// What all hosts show that answer.
-    fn look(&self) -> BTreeMap<HostNumber, HostSeen> {
+    /// What all hosts show that answer, with warnings not older than this.
+    fn look(&self, time: Duration) -> BTreeMap<HostNumber, HostSeen> {
         let seen = Mutex::new(BTreeMap::new());
         let (remote, plan) = (&self.remote, self.remote.plan());
         let looked = on_all(plan, |host| {
-            let found = look_at(remote, host)?;
+            let found = look_at(remote, host, time)?;
             let mut seen = seen.lock().expect("nobody panics with the lock");
             seen.insert(host, found);
             Ok(())
@@ -261,8 +296,9 @@ impl<'a> Stage<'a> {
     }
 
     /// What there is to judge.
-    pub(super) fn observation(&self, of: Moving, since: Instant) -> Observation {
-        let hosts = self.look();
+    pub(super) fn observation(&self, made: &Made) -> Observation {
+        let hosts = self.look(made.at.elapsed());
+        let (of, since) = (made.of, made.since);
         let mut token = BTreeMap::new();
         for heard in &self.heard {
             if let (Some(Said::Holding { .. }), true) = (&heard.said, heard.at >= since) {
@@ -270,22 +306,21 @@ impl<'a> Stage<'a> {
             }
         }
         let moved = |of: &Heard| matches!(of.said, Some(Said::Migrated { .. }));
+        let returned = self.heard.iter().filter(|of| of.said == Some(Said::Ready));
         let there = hosts.get(&of.target).is_some_and(|target| {
             let mut domains = target.domains.iter();
             domains.any(|domain| domain.vm == Some(of.vm) && domain.runs())
         });
         Observation {
             migrated: there || self.heard.iter().any(moved),
+            // When the agents were first ready, nothing was kept yet.
+            returned: returned.map(|of| of.host).collect(),
             hosts,
             token,
         }
     }
 
-    pub(super) fn terms(
-        &self,
-        before: &BTreeMap<HostNumber, HostSeen>,
-        may_be_gone: Vec<VmNumber>,
-    ) -> Terms {
+    pub(super) fn terms(&self, before: &BTreeMap<HostNumber, HostSeen>, made: &Made) -> Terms {
         let layout = self.remote.plan().layout();
         let vms = layout.vms();
         let memory = before.iter();
@@ -293,21 +328,22 @@ impl<'a> Stage<'a> {
             vms: vms
                 .map(|vm| (vm, (layout.vm_uuid(vm), layout.vm(vm))))
                 .collect(),
-            may_be_gone,
+            may_be_gone: made.gone.clone(),
             memory: memory.map(|(host, of)| (*host, of.memory_mib())).collect(),
+            restarts: made.restarts,
             migrates: self.fault.may_migrate_again(),
             bound: token_bound(layout, &self.settings),
         }
     }
 
-    /// Each VM on its first host, once, and no other domain anywhere.
+    /// Each VM on its first host, once, and nothing else of it or of a fault anywhere. Other domains are not touched.
     fn home(&self) -> Result<(), LabError> {
         let (remote, plan) = (&self.remote, self.remote.plan());
         let layout = plan.layout();
         let at_home = Mutex::new(Vec::new());
         on_all(plan, |host| {
             remote.run(host, END_MIGRATIONS, "", ANSWER)?;
-            for domain in look_at(remote, host)?.domains {
+            for domain in look_at(remote, host, Duration::ZERO)?.domains {
                 let its_place = |vm: &VmNumber| {
                     layout.first_host(*vm) == host && plan.domain(*vm) == domain.name
                 };
@@ -316,6 +352,7 @@ impl<'a> Stage<'a> {
                         .lock()
                         .expect("nobody panics with the lock")
                         .push(vm),
+                    None if domain.vm.is_none() && domain.name != BALLAST => {}
                     None => {
                         let script = format!("xl destroy {}", domain.domid);
                         remote.run(host, &script, "", ANSWER)?;
@@ -354,9 +391,21 @@ impl Drop for Stage<'_> {
     }
 }
 
-fn look_at(remote: &Remote, host: HostNumber) -> Result<HostSeen, LabError> {
+/// The two hosts whose VMs exchange traffic: the one that a VM is to leave for the other, which alone has room.
+fn ends(layout: &Layout) -> Result<[HostNumber; 2], LabError> {
+    let mut hosts = layout.hosts();
+    match (hosts.next(), hosts.next()) {
+        (Some(source), Some(target)) if layout.shape().vms_per_host > 0 => Ok([source, target]),
+        _ => Err(LabError::Layout {
+            what: "hosts",
+            problem: "a migration needs two, with a VM each".into(),
+        }),
+    }
+}
+
+fn look_at(remote: &Remote, host: HostNumber, time: Duration) -> Result<HostSeen, LabError> {
     let layout = remote.plan().layout();
-    let text = remote.run(host, &observe::script(), "", ANSWER)?;
+    let text = remote.run(host, &observe::script(time), "", ANSWER)?;
     observe::parse(layout, &text).map_err(|problem| LabError::Content {
         path: layout.host_directory(host),
         problem,

@@ -12,7 +12,8 @@ use s_core_lab::{HostNumber, LabName, VmNumber, system};
 use serde::Deserialize;
 
 use super::MeasureError;
-use crate::run::Transport;
+use crate::run::agents::end_agents;
+use crate::run::{AgentSettings, Transport};
 use crate::ssh::Remote;
 
 /// The most octets of a file of hosts.
@@ -145,11 +146,12 @@ impl Hosts {
         })
     }
 
-    /// The first two hosts of the testbed of this name, and its first VM. The link is the slowest between them.
+    /// The first two hosts of the testbed of this name, and its first VM. The link is the slowest between them. Agents that a run has
+    /// left which was killed end first: they would move the VM.
     ///
     /// # Errors
     ///
-    /// [`MeasureError::Lab`] if there is no such testbed, it has one host only, or another process has its VMs send.
+    /// [`MeasureError::Lab`] if there is no such testbed, it has one host only, a host does not answer, or another process has its VMs send.
     pub fn of_testbed(name: &LabName, transport: Transport) -> Result<Self, MeasureError> {
         let remote = Remote::of(name)?;
         let (plan, [one, other]) = (remote.plan(), [1, 2].map(HostNumber));
@@ -160,6 +162,7 @@ impl Hosts {
             return Err(s_core_lab::LabError::Layout { what, problem }.into());
         }
         let lock = RunLock::take(layout)?;
+        end_agents(&remote, &AgentSettings::default())?;
         let fabric = layout.fabric_namespace();
         let (prober, core) = (plan.fabric_operator_address(), layout.core_switch());
         let line = format!("addr replace {prober}/16 dev {core}");

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use s_core_agent::DEFAULT_PORT;
 use s_core_backend::ovs::IP_PAIR_COOKIE;
-use s_core_lab::HostNumber;
 use s_core_lab::run::link_weights;
+use s_core_lab::{HostNumber, Layout};
 use s_core_token::PolicyKind;
 use serde::Deserialize;
 
@@ -57,6 +57,9 @@ pub struct AgentSettings {
     pub migration: Duration,
     /// c_m, relative to what the VM costs.
     pub migration_cost: f64,
+    /// The only host with room for a VM beside its first ones, and for one alone. If none is named, each takes as many as its memory
+    /// holds.
+    pub only_room: Option<HostNumber>,
 }
 
 impl Default for AgentSettings {
@@ -74,6 +77,18 @@ impl Default for AgentSettings {
             silence: Duration::from_secs(60),
             migration: Duration::from_secs(300),
             migration_cost: 0.1,
+            only_room: None,
+        }
+    }
+}
+
+impl AgentSettings {
+    /// How many VMs a host takes.
+    fn slots(&self, layout: &Layout, host: HostNumber) -> u16 {
+        let shape = layout.shape();
+        match self.only_room {
+            Some(only) => shape.vms_per_host + u16::from(host == only),
+            None => shape.vm_slots,
         }
     }
 }
@@ -104,7 +119,7 @@ pub(super) fn start_script(
     key: &str,
 ) -> String {
     let files = [
-        ("servers.csv", servers_csv(plan)),
+        ("servers.csv", servers_csv(plan, settings)),
         ("key", format!("{key}\n")),
         ("agent.toml", agent_toml(plan, settings, host)),
     ];
@@ -121,14 +136,14 @@ pub(super) fn start_script(
     script + &format!("until [ -e {KEEPER} ]; do sleep 0.2; done\n")
 }
 
-fn servers_csv(plan: &Plan) -> String {
+fn servers_csv(plan: &Plan, settings: &AgentSettings) -> String {
     let (layout, mut servers) = (
         plan.layout(),
         String::from("server,location,vm_slots,memory_mib\n"),
     );
-    let slots = layout.shape().vm_slots;
-    let memory = u32::from(slots) * layout.shape().vm_memory_mib;
     for host in layout.hosts() {
+        let slots = settings.slots(layout, host);
+        let memory = u32::from(slots) * layout.shape().vm_memory_mib;
         let (server, location) = (layout.server(host), layout.location(host));
         writeln!(servers, "{server},{location},{slots},{memory}").expect("strings take all");
     }
@@ -197,7 +212,7 @@ fn agent_toml(plan: &Plan, settings: &AgentSettings, host: HostNumber) -> String
         },
         interval = seconds(settings.interval),
         window = seconds(settings.window),
-        slots = layout.shape().vm_slots,
+        slots = settings.slots(layout, host),
         reservation = 1.25 * migration,
         rest = seconds(settings.rest),
         keep_alive = silence / 12.0,
@@ -240,6 +255,22 @@ mod tests {
     }
 
     #[test]
+    fn one_host_has_room_for_one_more() {
+        let settings = AgentSettings {
+            only_room: Some(HostNumber(2)),
+            ..AgentSettings::default()
+        };
+        let plan = plan(2);
+        assert_eq!(
+            servers_csv(&plan, &settings),
+            "server,location,vm_slots,memory_mib\n192.168.77.1,s1,1,40\n192.168.77.2,s2,2,80\n"
+        );
+        for (host, line) in [(1, "\nvm_slots = 1\n"), (2, "\nvm_slots = 2\n")] {
+            assert!(agent_toml(&plan, &settings, HostNumber(host)).contains(line));
+        }
+    }
+
+    #[test]
     fn an_agent_takes_its_configuration() {
         let faults = Fault::ALL.map(Fault::agents);
         for settings in [AgentSettings::default()].into_iter().chain(faults) {
@@ -249,7 +280,7 @@ mod tests {
             std::fs::write(file("key"), "5a".repeat(32)).unwrap();
             let permissions = std::os::unix::fs::PermissionsExt::from_mode(0o600);
             std::fs::set_permissions(file("key"), permissions).unwrap();
-            std::fs::write(file("servers.csv"), servers_csv(&plan)).unwrap();
+            std::fs::write(file("servers.csv"), servers_csv(&plan, &settings)).unwrap();
             let text = agent_toml(&plan, &settings, HostNumber(3));
             std::fs::write(file("agent.toml"), text).unwrap();
             let read = ConfigFile::read(&file("agent.toml")).unwrap();

@@ -2,6 +2,7 @@
 
 pub(crate) mod agents;
 pub(crate) mod configuration;
+mod events;
 pub(crate) mod guests;
 mod site;
 mod watching;

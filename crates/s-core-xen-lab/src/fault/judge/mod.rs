@@ -1,6 +1,6 @@
 //! What must hold after a fault, and whether it does.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
 
@@ -23,6 +23,8 @@ pub(super) struct Observation {
     pub(super) token: BTreeMap<HostNumber, Duration>,
     /// Whether a VM has migrated since.
     pub(super) migrated: bool,
+    /// The hosts whose agents have said that they run anew.
+    pub(super) returned: BTreeSet<HostNumber>,
 }
 
 /// What it is measured by.
@@ -36,6 +38,8 @@ pub(super) struct Terms {
     pub(super) memory: BTreeMap<HostNumber, u64>,
     /// Whether some VM is to migrate once the fault is over, unless it has before.
     pub(super) migrates: bool,
+    /// The host whose agent is to run anew.
+    pub(super) restarts: Option<HostNumber>,
     /// How long the token may stay away.
     pub(super) bound: Duration,
 }
@@ -56,8 +60,10 @@ pub enum Broken {
     Left(HostNumber, String),
     /// Memory of a host belongs to nobody, in MiB, or is still claimed.
     Memory(HostNumber, u64),
-    /// Nothing migrates any more though the fault is over.
+    /// Nothing migrates any more though the fault is over: what was kept for the migration may still be.
     NoRoom,
+    /// The agent that was killed, or whose host was, does not run again.
+    NoAgent(HostNumber),
     /// The token did not come in time to this host, which has VMs.
     Token(HostNumber, Option<Duration>),
 }
@@ -75,6 +81,7 @@ impl fmt::Display for Broken {
             Self::Left(host, name) => write!(f, "{name} is left on host {}", host.0),
             Self::Memory(host, mib) => write!(f, "host {} misses {mib} MiB", host.0),
             Self::NoRoom => f.write_str("nothing migrates although the fault is over"),
+            Self::NoAgent(host) => write!(f, "the agent of host {} has not come back", host.0),
             Self::Token(host, None) => write!(f, "no token at host {}", host.0),
             Self::Token(host, Some(after)) => {
                 write!(
@@ -113,6 +120,8 @@ pub(super) fn judge(seen: &Observation, terms: &Terms) -> Vec<Broken> {
     if terms.migrates && !seen.migrated {
         broken.push(Broken::NoRoom);
     }
+    let missing = terms.restarts.filter(|host| !seen.returned.contains(host));
+    broken.extend(missing.map(Broken::NoAgent));
     broken
 }
 

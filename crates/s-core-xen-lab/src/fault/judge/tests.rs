@@ -45,6 +45,7 @@ fn good() -> (Observation, Terms) {
         hosts: [(FIRST, runs(V1)), (SECOND, runs(V2))].into(),
         token: [(FIRST, came), (SECOND, came)].into(),
         migrated: true,
+        returned: [FIRST].into(),
     };
     let plan = plan();
     let layout = plan.layout();
@@ -56,6 +57,7 @@ fn good() -> (Observation, Terms) {
         may_be_gone: Vec::new(),
         memory: [(FIRST, 500), (SECOND, 500)].into(),
         migrates: true,
+        restarts: Some(FIRST),
         bound: Duration::from_secs(100),
     };
     (seen, terms)
@@ -80,7 +82,10 @@ fn lose(seen: &mut Observation) {
 }
 
 fn tell(seen: &mut Observation, of: VmNumber) {
-    let line = format!("WARN uuid={} look for it", plan().layout().vm_uuid(of));
+    let uuid = plan().layout().vm_uuid(of);
+    let line = format!(
+        "2026-11-23T17:00:00Z  WARN s_core_agent::ends: arriving for longer than a migration may take; look for it uuid={uuid}"
+    );
     seen.hosts.get_mut(&SECOND).unwrap().warnings.push(line);
 }
 
@@ -113,6 +118,20 @@ fn a_vm_runs_once() {
         |seen, _| {
             lose(seen);
             tell(seen, V2);
+        },
+        &[Broken::Lost(V1)],
+    );
+    // That a migration has failed is not that its VM is lost.
+    check(
+        |seen, _| {
+            lose(seen);
+            let line = "2026-11-23T17:00:00Z  WARN s_core_agent::driver: the migration did not end as it should \
+                vm=10.77.1.1 target=192.168.77.2 outcome=StayedHere why=\"killed\"";
+            seen.hosts
+                .get_mut(&FIRST)
+                .unwrap()
+                .warnings
+                .push(line.into());
         },
         &[Broken::Lost(V1)],
     );
@@ -200,6 +219,21 @@ fn room_is_free_again() {
     check(|seen, _| seen.migrated = false, &[Broken::NoRoom]);
     check(
         |seen, terms| (seen.migrated, terms.migrates) = (false, false),
+        &[],
+    );
+}
+
+#[test]
+fn the_agent_that_was_killed_comes_back() {
+    check(
+        |seen, _| seen.returned = [SECOND].into(),
+        &[Broken::NoAgent(FIRST)],
+    );
+    check(
+        |seen, terms| {
+            seen.returned.clear();
+            terms.restarts = None;
+        },
         &[],
     );
 }
