@@ -49,11 +49,12 @@ const BUILD: [Needed; 13] = [
 const LIBELF: Needed = ("/usr/include/libelf.h", "libelf-dev");
 
 /// For running.
-const RUN: [Needed; 6] = [
+const RUN: [Needed; 7] = [
     ("qemu-system-x86_64", "qemu-system-x86"),
     ("qemu-img", "qemu-utils"),
     ("ip", "iproute2"),
     ("tc", "iproute2"),
+    ("nft", "nftables"),
     ("ssh", "openssh-client"),
     ("timeout", "coreutils"),
 ];
