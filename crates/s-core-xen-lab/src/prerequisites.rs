@@ -7,6 +7,7 @@ use std::path::Path;
 use s_core_lab::LabError;
 
 use crate::cache::Cache;
+use crate::qemu;
 
 /// What a machine is to be used for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,6 +60,9 @@ const RUN: [Needed; 7] = [
     ("timeout", "coreutils"),
 ];
 
+/// The oldest emulator that hosts were seen to run on.
+const OLDEST_EMULATOR: (u32, u32) = (7, 2);
+
 /// Free disk that building takes, in MiB: packages, the kernel's source unpacked and compiled, the programs' objects.
 const BUILD_DISK: u64 = 8 << 10;
 /// Free disk that a host's snapshot takes at most, in MiB.
@@ -83,6 +87,10 @@ impl Purpose {
             free_memory_mib: memory(&std::fs::read_to_string("/proc/meminfo").unwrap_or_default()),
             free_disk_mib: disk(cache.directory()),
             has_tun: Path::new("/dev/net/tun").exists(),
+            emulator: match self {
+                Self::Build => None,
+                Self::Run { .. } => qemu::version().ok().as_deref().and_then(version),
+            },
         };
         match self.missing(&machine, is_there, cache.directory()) {
             Some(missing) => Err(LabError::Missing(missing)),
@@ -111,6 +119,12 @@ impl Purpose {
             );
         }
         parts.extend(installation(&needed, is_there));
+        if let Some((major, minor)) = machine.emulator.filter(|of| *of < OLDEST_EMULATOR) {
+            let (oldest, of) = OLDEST_EMULATOR;
+            parts.push(format!(
+                "QEMU {oldest}.{of} or later is needed and this is {major}.{minor} (Debian 12 has 7.2)"
+            ));
+        }
         if matches!(self, Self::Run { .. }) && !machine.has_tun {
             parts.push("no /dev/net/tun (modprobe tun)".to_owned());
         }
@@ -137,6 +151,8 @@ struct Machine {
     free_memory_mib: Option<u64>,
     free_disk_mib: Option<u64>,
     has_tun: bool,
+    /// The emulator's version, where it matters and is known.
+    emulator: Option<(u32, u32)>,
 }
 
 fn installation(needed: &[Needed], is_there: impl Fn(&str) -> bool) -> Option<String> {
@@ -146,6 +162,13 @@ fn installation(needed: &[Needed], is_there: impl Fn(&str) -> bool) -> Option<St
     let (files, packages) = (files.join(", "), packages.join(" "));
     (!files.is_empty())
         .then(|| format!("not found: {files} (Debian 12: apt-get install {packages})"))
+}
+
+/// The first two numbers of a version, as in `QEMU emulator version 7.2.22 (Debian 1:7.2+dfsg-7)`.
+fn version(said: &str) -> Option<(u32, u32)> {
+    let (_, version) = said.split_once(" version ")?;
+    let mut numbers = version.split(|c: char| !c.is_ascii_digit());
+    Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
 }
 
 /// `MemAvailable` of `/proc/meminfo`, in MiB.
@@ -174,6 +197,7 @@ mod tests {
         free_memory_mib: Some(20_000),
         free_disk_mib: Some(20_000),
         has_tun: true,
+        emulator: Some((7, 2)),
     };
     const FOUR: Purpose = Purpose::Run {
         hosts: 4,
@@ -223,6 +247,26 @@ mod tests {
             &[],
             Some("no /dev/net/tun (modprobe tun)"),
         );
+        check(FOUR, |of| of.emulator = Some((10, 0)), &[], None);
+        let old = "QEMU 7.2 or later is needed and this is 6.11 (Debian 12 has 7.2)";
+        check(FOUR, |of| of.emulator = Some((6, 11)), &[], Some(old));
+    }
+
+    #[test]
+    fn versions_are_compared_by_number() {
+        for (said, wanted) in [
+            (
+                "QEMU emulator version 7.2.22 (Debian 1:7.2+dfsg-7+deb12u18)",
+                Some((7, 2)),
+            ),
+            ("QEMU emulator version 10.1.0", Some((10, 1))),
+            ("QEMU emulator version 9.1-rc2", Some((9, 1))),
+            ("QEMU emulator version new", None),
+            ("", None),
+        ] {
+            assert_eq!(version(said), wanted, "{said}");
+        }
+        assert!((10, 1) > OLDEST_EMULATOR && (6, 11) < OLDEST_EMULATOR);
     }
 
     #[test]
