@@ -24,21 +24,13 @@ use args::{CacheArgs, Cli, DownArgs, Task};
 fn main() -> std::process::ExitCode {
     run(|| {
         let Cli { task, name } = Cli::parse();
+        log();
         match task {
             Task::Build(args) => build(&args),
             Task::Up(args) => up::up(name, &args),
-            Task::Run(args) => {
-                log();
-                run::run(&name, &args)
-            }
-            Task::Measure(args) => {
-                log();
-                measure::measure(&name, &args)
-            }
-            Task::Fault(args) => {
-                log();
-                fault::fault(&name, &args)
-            }
+            Task::Run(args) => run::run(&name, &args),
+            Task::Measure(args) => measure::measure(&name, &args),
+            Task::Fault(args) => fault::fault(&name, &args),
             Task::Status(args) => status::status(&name, args),
             Task::Console { host } => console(&name, host),
             Task::Ssh { host, command } => ssh(&name, host, &command),
