@@ -18,6 +18,7 @@ use crate::plan::Plan;
 use crate::progress::Stage;
 use crate::qemu;
 use crate::qmp::Qmp;
+use crate::up::{Stopped, Tell};
 
 /// How long the state of one host may take to be written or read.
 const TRANSFER: Duration = Duration::from_secs(300);
@@ -60,19 +61,20 @@ impl<'a> Snapshot<'a> {
     pub(crate) fn take(
         &self,
         plan: &Plan,
-        tell: &(dyn Fn(HostNumber, Stage) + Sync),
+        stopped: Stopped<'_>,
+        tell: Tell<'_>,
     ) -> Result<(), LabError> {
         let _lock = self.cache.lock()?;
         let connect = |host| Ok((host, Qmp::connect(&plan.host_file(host, "qmp.sock"))?));
         let connections: Result<Vec<_>, LabError> = plan.layout().hosts().map(connect).collect();
         let mut connections = connections?;
-        let stopped = connections
+        let halted = connections
             .iter_mut()
             .try_for_each(|(_, qmp)| qmp.execute("stop", json!({})).map(drop));
-        let kept = stopped.and_then(|()| {
+        let kept = halted.and_then(|()| {
             self.cache.stage("snapshot", &self.key, |at| {
                 connections.iter_mut().try_for_each(|(host, qmp)| {
-                    keep(plan, *host, qmp, at)?;
+                    keep(plan, *host, qmp, at, stopped)?;
                     tell(*host, Stage::Saved);
                     Ok(())
                 })
@@ -94,7 +96,13 @@ fn file(directory: &Path, host: HostNumber, suffix: &str) -> PathBuf {
 }
 
 /// Writes a stopped host's memory, and copies its disk.
-fn keep(plan: &Plan, host: HostNumber, qmp: &mut Qmp, at: &Path) -> Result<(), LabError> {
+fn keep(
+    plan: &Plan,
+    host: HostNumber,
+    qmp: &mut Qmp,
+    at: &Path,
+    stopped: Stopped<'_>,
+) -> Result<(), LabError> {
     let socket = plan.host_file(host, "state.sock");
     remove(&socket)?;
     let listener = UnixListener::bind(&socket).map_err(|source| file_error(&socket, source))?;
@@ -113,7 +121,7 @@ fn keep(plan: &Plan, host: HostNumber, qmp: &mut Qmp, at: &Path) -> Result<(), L
         stream.set_read_timeout(Some(TRANSFER))?;
         io::copy(&mut stream, &mut output)
     });
-    qmp.await_migration(TRANSFER)?;
+    qmp.await_migration(TRANSFER, stopped)?;
     let written = writer.join().expect("copying does not panic");
     written.map_err(|source| file_error(&state, source))?;
     let (from, to) = (plan.host_file(host, "disk.qcow2"), file(at, host, "qcow2"));
@@ -127,6 +135,7 @@ pub(crate) fn restore(
     host: HostNumber,
     image: &Image,
     directory: &Path,
+    stopped: Stopped<'_>,
 ) -> Result<(), LabError> {
     let disk = file(directory, host, "qcow2");
     let base = Base {
@@ -141,6 +150,9 @@ pub(crate) fn restore(
         match UnixStream::connect(&socket) {
             Ok(stream) => break stream,
             Err(source) if Instant::now() > by => return Err(file_error(&socket, source)),
+            Err(_) if stopped() => {
+                return Err(LabError::Interrupted(plan.layout().name().clone()));
+            }
             Err(_) => {
                 host::check_emulator(plan, host, &mut emulator)?;
                 thread::sleep(LOOK);
@@ -151,7 +163,7 @@ pub(crate) fn restore(
     let mut input = File::open(&state).map_err(|source| file_error(&state, source))?;
     io::copy(&mut input, &mut stream).map_err(|source| file_error(&socket, source))?;
     drop(stream);
-    Qmp::connect(&plan.host_file(host, "qmp.sock"))?.await_migration(TRANSFER)
+    Qmp::connect(&plan.host_file(host, "qmp.sock"))?.await_migration(TRANSFER, stopped)
 }
 
 /// Lets a restored host go on.

@@ -54,7 +54,7 @@ fn a_vm_is_migrated_between_two_hosts() {
     let plan = Plan::new(name.clone(), size).unwrap();
     let _down = Down(name.clone());
     let tell = |host: HostNumber, stage| eprintln!("xen{}: {stage}", host.0);
-    up(&plan, &cache, UpOptions::default(), &tell).unwrap();
+    up(&plan, &cache, UpOptions::default(), &|| false, &tell).unwrap();
     let before = status(&name).unwrap();
     assert_eq!(placement(&before), [[VmNumber(1)], [VmNumber(2)]]);
 

@@ -57,7 +57,7 @@ fn log() {
 }
 
 fn console(name: &LabName, host: u16) -> Result<(), Failure> {
-    let (plan, _) = s_core_xen_lab::load(name)?;
+    let plan = Plan::of(name)?;
     let host = known(&plan, host)?;
     eprintln!("The console of {}; Ctrl-] leaves it.", plan.host_name(host));
     Ok(s_core_xen_lab::console::attach(&plan, host)?)

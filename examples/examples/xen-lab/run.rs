@@ -84,10 +84,15 @@ pub(crate) fn run(name: &LabName, args: &RunArgs) -> Result<(), Failure> {
     let (plan, is_there) = plan(name)?;
     let settings = settings(plan.layout(), args)?;
     let target = args.out.clone().map(RunDir::new).transpose()?;
-    if !is_there {
-        up::start(&plan, &args.cache.cache()?, UpOptions::default())?;
-    }
     let interrupt = Interrupt::catch()?;
+    if !is_there {
+        up::start(
+            &plan,
+            &args.cache.cache()?,
+            UpOptions::default(),
+            &interrupt,
+        )?;
+    }
     let total: Rate = settings.pairs.iter().map(|pair| pair.rate).sum();
     print(&format!(
         "{} and {}, {} exchanging {}B/s; the agents start in {} s.\n",
