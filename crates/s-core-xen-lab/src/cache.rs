@@ -34,19 +34,22 @@ pub(crate) struct CacheLock {
     _file: File,
 }
 
-impl Default for Cache {
+impl Cache {
     /// `$XDG_CACHE_HOME/s-core-xen-lab`, or `/var/cache/s-core-xen-lab`.
-    fn default() -> Self {
-        let home = env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
+    ///
+    /// # Errors
+    ///
+    /// As [`new`](Self::new).
+    pub fn of_system() -> Result<Self, LabError> {
+        Self::in_home(env::var_os("XDG_CACHE_HOME").map(PathBuf::from))
+    }
+
+    fn in_home(home: Option<PathBuf>) -> Result<Self, LabError> {
         let home = home.filter(|home| home.is_absolute());
         let home = home.unwrap_or_else(|| "/var/cache".into());
-        Self {
-            directory: home.join("s-core-xen-lab"),
-        }
+        Self::new(&home.join("s-core-xen-lab"))
     }
-}
 
-impl Cache {
     /// The cache in this directory, which need not exist.
     ///
     /// # Errors
@@ -259,6 +262,11 @@ mod tests {
             ("/var/ä", false),
         ] {
             assert_eq!(Cache::new(Path::new(path)).is_ok(), fits, "{path}");
+            assert_eq!(Cache::in_home(Some(path.into())).is_ok(), fits, "{path}");
+        }
+        for home in [None, Some("relative,".into())] {
+            let cache = Cache::in_home(home).unwrap();
+            assert_eq!(cache.directory(), Path::new("/var/cache/s-core-xen-lab"));
         }
     }
 }

@@ -41,9 +41,10 @@ fn placement(status: &Status) -> Vec<Vec<VmNumber>> {
 #[ignore = "boots two Xen hosts in emulators: minutes"]
 fn a_vm_is_migrated_between_two_hosts() {
     let cache = match env::var_os("S_CORE_XEN_LAB_CACHE") {
-        Some(directory) => Cache::new(Path::new(&directory)).unwrap(),
-        None => Cache::default(),
+        Some(directory) => Cache::new(Path::new(&directory)),
+        None => Cache::of_system(),
     };
+    let cache = cache.unwrap();
     build(&cache, &|step| eprintln!("building {step}")).unwrap();
     let name: LabName = "xentwo".parse().unwrap();
     let size = Size {

@@ -15,7 +15,7 @@ use clap::Parser;
 use s_core_examples::cli::print;
 use s_core_examples::{Failure, run};
 use s_core_lab::{HostNumber, LabName};
-use s_core_xen_lab::{Cache, Plan, Remote};
+use s_core_xen_lab::{Plan, Remote};
 
 use tracing_subscriber::EnvFilter;
 
@@ -84,10 +84,7 @@ fn down(name: &LabName, args: &DownArgs) -> Result<(), Failure> {
     let Some(directory) = &args.cache else {
         return Ok(());
     };
-    let cache = match directory {
-        Some(directory) => Cache::new(directory).map_err(Failure::usage)?,
-        None => Cache::default(),
-    };
+    let cache = args::cache(directory.as_deref())?;
     let what = if cache.remove()? {
         "removed what was in"
     } else {
