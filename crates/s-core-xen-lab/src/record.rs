@@ -49,6 +49,17 @@ pub fn load(name: &LabName) -> Result<(Plan, Image), LabError> {
     Ok((plan, image))
 }
 
+/// The images that hosts of all testbeds of this machine run from.
+pub(crate) fn images() -> Result<Vec<(LabName, Image)>, LabError> {
+    let mut images = Vec::new();
+    for name in s_core_lab::names()? {
+        if let Some(image) = image(&name)? {
+            images.push((name, image));
+        }
+    }
+    Ok(images)
+}
+
 /// The image that the hosts of a laboratory run from, if they are Xen hosts that have all started.
 fn image(name: &LabName) -> Result<Option<Image>, LabError> {
     let path = name.directory().join(FILE);

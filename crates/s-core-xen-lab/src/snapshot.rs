@@ -12,7 +12,7 @@ use s_core_lab::{HostNumber, LabError};
 use serde_json::json;
 
 use crate::build::Image;
-use crate::cache::{Cache, Key, file_error, remove};
+use crate::cache::{Key, file_error, make_once, remove};
 use crate::host::{self, Base};
 use crate::plan::Plan;
 use crate::progress::Stage;
@@ -27,16 +27,15 @@ const BANDWIDTH: u64 = 4 << 30;
 /// How often to look whether an emulator listens.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// A snapshot's place in the cache.
+/// A snapshot's place, beside the image without which it is nothing: it goes with that.
 #[derive(Debug)]
-pub(crate) struct Snapshot<'a> {
-    cache: &'a Cache,
-    key: Key,
+pub(crate) struct Snapshot {
+    path: PathBuf,
 }
 
-impl<'a> Snapshot<'a> {
+impl Snapshot {
     /// The place of the snapshot of this testbed, on this emulator.
-    pub(crate) fn of(cache: &'a Cache, plan: &Plan, image: &Image) -> Result<Self, LabError> {
+    pub(crate) fn of(plan: &Plan, image: &Image) -> Result<Self, LabError> {
         let words = plan
             .layout()
             .hosts()
@@ -48,13 +47,13 @@ impl<'a> Snapshot<'a> {
             .with(image.id())
             .with(layout);
         let key = words.fold(key, Key::with);
-        Ok(Self { cache, key })
+        let path = image.file(&format!("snapshot-{}", key.name()));
+        Ok(Self { path })
     }
 
     /// The directory, if the snapshot was taken.
-    pub(crate) fn directory(&self) -> Option<PathBuf> {
-        let path = self.cache.path(&format!("snapshot-{}", self.key.name()));
-        path.is_dir().then_some(path)
+    pub(crate) fn directory(&self) -> Option<&Path> {
+        self.path.is_dir().then_some(&self.path)
     }
 
     /// Stops all hosts, keeps their states, and lets them go on.
@@ -64,7 +63,6 @@ impl<'a> Snapshot<'a> {
         stopped: Stopped<'_>,
         tell: Tell<'_>,
     ) -> Result<(), LabError> {
-        let _lock = self.cache.lock()?;
         let connect = |host| Ok((host, Qmp::connect(&plan.host_file(host, "qmp.sock"))?));
         let connections: Result<Vec<_>, LabError> = plan.layout().hosts().map(connect).collect();
         let mut connections = connections?;
@@ -72,7 +70,7 @@ impl<'a> Snapshot<'a> {
             .iter_mut()
             .try_for_each(|(_, qmp)| qmp.execute("stop", json!({})).map(drop));
         let kept = halted.and_then(|()| {
-            self.cache.stage("snapshot", &self.key, |at| {
+            make_once(&self.path, |at| {
                 connections.iter_mut().try_for_each(|(host, qmp)| {
                     keep(plan, *host, qmp, at, stopped)?;
                     tell(*host, Stage::Saved);
@@ -86,7 +84,7 @@ impl<'a> Snapshot<'a> {
             resumed = resumed.and(qmp.execute("cont", json!({})).map(drop));
         }
         resumed?;
-        kept.map(drop)
+        kept
     }
 }
 

@@ -58,7 +58,9 @@ pub fn up(
     };
     purpose.check(cache)?;
     let image = Image::of(cache)?;
-    let snapshot = Snapshot::of(cache, plan, &image)?;
+    // Until the testbed's record says what it uses.
+    let _lock = cache.share()?;
+    let snapshot = Snapshot::of(plan, &image)?;
     let known = snapshot.directory().filter(|_| !options.fresh);
     let starting = Starting {
         remote: Remote::new(plan.clone(), image.clone()),
@@ -69,7 +71,7 @@ pub fn up(
     up_with(plan.layout(), stopped, || {
         join_management(plan)?;
         match known {
-            Some(directory) => starting.restore(&directory)?,
+            Some(directory) => starting.restore(directory)?,
             None => on_all(plan, |host| starting.boot(host))?,
         }
         if !options.fresh && snapshot.directory().is_none() {

@@ -80,11 +80,13 @@ fn foreground(command: &mut Command) -> Result<ExitStatus, Failure> {
 }
 
 fn down(name: &LabName, args: &DownArgs) -> Result<(), Failure> {
+    let cache = args.cache.as_ref();
+    let cache = cache.map(|directory| args::cache(directory.as_deref()));
+    let cache = cache.transpose()?;
     print(&format!("removed {}\n", s_core_lab::down(name)?))?;
-    let Some(directory) = &args.cache else {
+    let Some(cache) = cache else {
         return Ok(());
     };
-    let cache = args::cache(directory.as_deref())?;
     let what = if cache.remove()? {
         "removed what was in"
     } else {

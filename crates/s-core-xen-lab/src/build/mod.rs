@@ -16,6 +16,7 @@ use crate::cache::{Cache, Key, file_error};
 use crate::files;
 use crate::prerequisites::Purpose;
 use crate::progress::BuildStep;
+use crate::record;
 
 /// What all hosts start from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,11 +65,12 @@ impl Image {
 }
 
 /// Makes the image, or takes from the cache what has been made of the same inputs before, and tells of every step that takes
-/// its time. The first time takes some ten minutes on two processors and needs Debian's mirror; later, seconds.
+/// its time. The first time takes some ten minutes on two processors and needs Debian's mirror; later, seconds. In the end what was
+/// made of other inputs goes, but for images that hosts run from.
 ///
 /// # Errors
 ///
-/// [`LabError::Missing`] if this machine lacks something, [`LabError::Failed`] if a program fails. What was made before stays.
+/// [`LabError::Missing`] if this machine lacks something, [`LabError::Failed`] if a program fails. What was made before stays then.
 pub fn build(cache: &Cache, tell: &dyn Fn(BuildStep)) -> Result<Image, LabError> {
     Purpose::Build.check(cache)?;
     let _lock = cache.lock()?;
@@ -78,6 +80,10 @@ pub fn build(cache: &Cache, tell: &dyn Fn(BuildStep)) -> Result<Image, LabError>
     let programs = programs::make(cache)?;
     let image = image::make(cache, &system, &guest_kernel, &programs, tell)?;
     cache.set_current(&image)?;
+    let mut used = vec![system.directory, guest_kernel, image.clone()];
+    let running = record::images()?.into_iter();
+    used.extend(running.map(|(_, image)| image.directory));
+    cache.clean(&used)?;
     Ok(Image::from_directory(image))
 }
 
