@@ -15,6 +15,8 @@ use crate::record;
 const MADE: [&str; 4] = ["system-", "guest-kernel-", "image-", "snapshot-"];
 /// What all other names in a cache begin with; what has none of these is somebody else's.
 const OWN: [&str; 3] = ["key", "target", "current"];
+/// The extension of what is being made.
+const PARTIAL: &str = "partial";
 /// The link to the image in use.
 const CURRENT: &str = "current";
 /// How many hexadecimal digits of a hash make a name.
@@ -182,6 +184,14 @@ impl Cache {
         Ok(found)
     }
 
+    /// Whether something finished with such a name is in it.
+    pub(crate) fn has(&self, begin: &str) -> bool {
+        let is_partial =
+            |entry: &DirEntry| entry.path().extension().is_some_and(|of| of == PARTIAL);
+        let entries = self.entries().unwrap_or_default();
+        (entries.iter()).any(|entry| begins(entry, &[begin]) && !is_partial(entry))
+    }
+
     /// Whether this directory lies in it.
     pub(crate) fn holds(&self, directory: &Path) -> bool {
         let identity = |path: &Path| fs::metadata(path).map(|of| (of.dev(), of.ino())).ok();
@@ -210,7 +220,7 @@ pub(crate) fn make_once(
     if path.is_dir() {
         return Ok(());
     }
-    let partial = path.with_extension("partial");
+    let partial = path.with_extension(PARTIAL);
     remove(&partial)?;
     fs::create_dir_all(&partial).map_err(|source| file_error(&partial, source))?;
     let made = make(&partial)

@@ -15,6 +15,7 @@ use crate::build::Image;
 use crate::cache::{Key, file_error, make_once, remove};
 use crate::host::{self, Base};
 use crate::plan::Plan;
+use crate::prerequisites::check_room;
 use crate::progress::Stage;
 use crate::qemu;
 use crate::qmp::Qmp;
@@ -63,6 +64,8 @@ impl Snapshot {
         stopped: Stopped<'_>,
         tell: Tell<'_>,
     ) -> Result<(), LabError> {
+        let above = self.path.parent().unwrap_or(&self.path);
+        check_room(plan.layout().shape().hosts, above)?;
         let connect = |host| Ok((host, Qmp::connect(&plan.host_file(host, "qmp.sock"))?));
         let connections: Result<Vec<_>, LabError> = plan.layout().hosts().map(connect).collect();
         let mut connections = connections?;
