@@ -6,10 +6,10 @@ use s_core_examples::Failure;
 use s_core_examples::cli::{count, print};
 use s_core_examples::watch::Interrupt;
 use s_core_lab::LabName;
-use s_core_xen_lab::{Cache, Plan, UpOptions};
+use s_core_xen_lab::{Cache, Image, Plan, UpOptions};
 
 use crate::args::UpArgs;
-use crate::show::Hosts;
+use crate::show::{Hosts, changed_source};
 
 /// Starts the testbed that the command line describes.
 pub(crate) fn up(name: LabName, args: &UpArgs) -> Result<(), Failure> {
@@ -25,6 +25,9 @@ pub(crate) fn start(
     options: UpOptions,
     interrupt: &Interrupt,
 ) -> Result<(), Failure> {
+    if let Ok(image) = Image::of(cache) {
+        changed_source(&image);
+    }
     let begun = Instant::now();
     let hosts = Hosts::new(plan);
     let stopped = || interrupt.is_caught();

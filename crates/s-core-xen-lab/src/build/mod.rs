@@ -1,5 +1,6 @@
 //! Makes the image of the hosts, each part once.
 
+mod compiled;
 mod guest_kernel;
 mod image;
 mod modules;
@@ -47,6 +48,14 @@ impl Image {
         Self { directory }
     }
 
+    /// The first file that the agent or the VMs' program was compiled from and that is not as it was then, in the source tree of
+    /// this program: below that, for people. None if the tree is gone, too.
+    pub fn changed_source(&self) -> Option<PathBuf> {
+        let tree = programs::workspace();
+        let is_there = tree.join("Cargo.toml").is_file();
+        is_there.then(|| compiled::changed(&self.directory, &tree))?
+    }
+
     /// The directory with its files.
     pub fn directory(&self) -> &Path {
         &self.directory
@@ -79,6 +88,8 @@ pub fn build(cache: &Cache, tell: &dyn Fn(BuildStep)) -> Result<Image, LabError>
     tell(BuildStep::Programs);
     let programs = programs::make(cache)?;
     let image = image::make(cache, &system, &guest_kernel, &programs, tell)?;
+    // Other sources can make the same programs.
+    compiled::record(&image, &programs::workspace(), &programs.files)?;
     cache.set_current(&image)?;
     let mut used = vec![system.directory, guest_kernel, image.clone()];
     let running = record::images()?.into_iter();
@@ -90,6 +101,7 @@ pub fn build(cache: &Cache, tell: &dyn Fn(BuildStep)) -> Result<Image, LabError>
 /// What of an image is written in this program.
 fn recipe_key() -> String {
     let mut key = system::key()
+        .with("knows what its programs were compiled from")
         .with(files::INITRAMFS_INIT)
         .with(files::GUEST_KERNEL);
     for (path, content, _) in files::DOM0 {
