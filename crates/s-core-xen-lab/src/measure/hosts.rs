@@ -65,6 +65,10 @@ fn plain_ssh() -> Vec<String> {
         "BatchMode=yes",
         "-o",
         "ConnectTimeout=20",
+        "-o",
+        "ServerAliveInterval=15",
+        "-o",
+        "ServerAliveCountMax=4",
     ]
     .map(str::to_owned)
     .into()
@@ -88,7 +92,8 @@ impl Hosts {
     /// address = "10.0.0.2"
     /// ```
     ///
-    /// `ssh`, a list of words, replaces `ssh -T -o BatchMode=yes -o ConnectTimeout=20`.
+    /// `ssh`, a list of words, replaces `ssh -T -o BatchMode=yes -o ConnectTimeout=20 -o ServerAliveInterval=15 -o
+    /// ServerAliveCountMax=4`.
     ///
     /// # Errors
     ///
@@ -261,7 +266,8 @@ address = "10.0.0.2"
             .collect();
         assert_eq!(
             words.join(" "),
-            "--kill-after=5 90 ssh -T -o BatchMode=yes -o ConnectTimeout=20 root@xen2 xl list"
+            "--kill-after=5 90 ssh -T -o BatchMode=yes -o ConnectTimeout=20 -o ServerAliveInterval=15 \
+             -o ServerAliveCountMax=4 root@xen2 xl list"
         );
     }
 
