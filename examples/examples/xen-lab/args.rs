@@ -134,7 +134,7 @@ Examples:
   xen-lab status
   xen-lab run --policy global --out report
   xen-lab measure --minutes 60 --out migration-figures
-  xen-lab measure --hosts hosts.toml --probe-ms 1
+  xen-lab measure --hosts hosts.toml --probe-ms 1 --out real-migration-figures
   xen-lab fault no-memory cut-handshake
   xen-lab fault all --out faults
   xen-lab ssh 1 xl list
