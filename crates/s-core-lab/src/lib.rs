@@ -29,7 +29,7 @@ pub use faults::{Cable, cut, hang_switch, kill_host, mend, restart_switch, resum
 pub use hypervisor::LabHypervisor;
 pub use layout::{HostNumber, LabName, Layout, Link, VmNumber};
 pub use prerequisites::{prerequisites, privilege};
-pub use record::load;
+pub use record::{load, names};
 pub use shape::Shape;
 pub use status::{DaemonState, HostStatus, LinkStatus, Status, status};
 pub use switch::{ofctl, vsctl};

@@ -113,6 +113,23 @@ fn write(layout: &Layout) -> Result<(), LabError> {
     fs::write(&path, text).map_err(|source| file_error(&path, source))
 }
 
+/// The names of all laboratories of this machine, sorted; also of those that are being made or removed.
+///
+/// # Errors
+///
+/// [`LabError::File`] if the directory that holds theirs cannot be read.
+pub fn names() -> Result<Vec<LabName>, LabError> {
+    let directory = Path::new(ALL_LABS);
+    let entries = match fs::read_dir(directory) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        read => read.map_err(|source| file_error(directory, source))?,
+    };
+    let name = |entry: fs::DirEntry| entry.file_name().to_str()?.parse().ok();
+    let mut names: Vec<LabName> = entries.flatten().filter_map(name).collect();
+    names.sort_unstable_by(|one, other| one.as_str().cmp(other.as_str()));
+    Ok(names)
+}
+
 /// The layout of the laboratory of this name.
 ///
 /// # Errors

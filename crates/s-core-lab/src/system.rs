@@ -5,11 +5,23 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal, kill_process};
+
 use crate::error::LabError;
 use crate::namespace::MARK;
 
-/// How often to look whether a program has ended.
+/// How often to look whether a program has ended that is to be killed at its deadline.
 const LOOK: Duration = Duration::from_millis(2);
+/// How often to ask whether a program shall end.
+const ASK: Duration = Duration::from_millis(50);
+
+/// What ends a program that does not end by itself.
+#[derive(Clone, Copy)]
+enum Until<'a> {
+    Nothing,
+    Deadline(Duration),
+    Stopped(&'a dyn Fn() -> bool),
+}
 
 /// Runs a command and returns what it wrote to standard output.
 ///
@@ -17,7 +29,7 @@ const LOOK: Duration = Duration::from_millis(2);
 ///
 /// [`LabError::Program`] if it cannot be run, [`LabError::Failed`] with the end of its standard error if it fails.
 pub fn run(command: &mut Command) -> Result<String, LabError> {
-    execute(command, "", None)
+    execute(command, "", Until::Nothing)
 }
 
 /// As [`run`], with this standard input.
@@ -26,7 +38,7 @@ pub fn run(command: &mut Command) -> Result<String, LabError> {
 ///
 /// As [`run`].
 pub fn run_with_input(command: &mut Command, input: &str) -> Result<String, LabError> {
-    execute(command, input, None)
+    execute(command, input, Until::Nothing)
 }
 
 /// As [`run`], with a deadline, after which the program is killed.
@@ -35,15 +47,23 @@ pub fn run_with_input(command: &mut Command, input: &str) -> Result<String, LabE
 ///
 /// As [`run`], and [`LabError::DeadlineExceeded`].
 pub fn run_within(command: &mut Command, deadline: Duration) -> Result<String, LabError> {
-    execute(command, "", Some(deadline))
+    execute(command, "", Until::Deadline(deadline))
 }
 
-fn execute(
+/// As [`run_with_input`], but as soon as `stopped` says so the program gets SIGTERM, from which it is to end soon.
+///
+/// # Errors
+///
+/// As [`run`]; a program that ended by the signal has failed.
+pub fn run_unless(
     command: &mut Command,
     input: &str,
-    deadline: Option<Duration>,
+    stopped: &dyn Fn() -> bool,
 ) -> Result<String, LabError> {
-    let by = deadline.map(|deadline| Instant::now() + deadline);
+    execute(command, input, Until::Stopped(stopped))
+}
+
+fn execute(command: &mut Command, input: &str, until: Until<'_>) -> Result<String, LabError> {
     let shown = command_line(command);
     let error = |source| LabError::Program {
         program: shown.clone(),
@@ -62,17 +82,14 @@ fn execute(
         stdin.map(|mut stdin| stdin.write_all(input.as_bytes()));
     });
     let [output, errors] = [read(child.stdout.take()), read(child.stderr.take())];
-    let ended = wait(&mut child, by).map_err(error)?;
+    let ended = wait(&mut child, until).map_err(error)?;
     // They cannot panic.
     drop(writer.join());
     let [output, errors] = [output, errors].map(|reader| reader.join().unwrap_or_default());
     match ended {
-        Some(status) if status.success() => Ok(String::from_utf8_lossy(&output).into_owned()),
-        Some(status) => Err(failed(shown, status, &errors)),
-        None => Err(LabError::DeadlineExceeded {
-            what: shown,
-            after: deadline.unwrap_or_default(),
-        }),
+        End::Itself(status) if status.success() => Ok(String::from_utf8_lossy(&output).into()),
+        End::Itself(status) => Err(failed(shown, status, &errors)),
+        End::Killed { after } => Err(LabError::DeadlineExceeded { what: shown, after }),
     }
 }
 
@@ -88,20 +105,47 @@ fn read(pipe: Option<impl Read + Send + 'static>) -> JoinHandle<Vec<u8>> {
     })
 }
 
-/// Waits for a program's end; if it has not ended by then it is killed, and `None` returned.
-fn wait(child: &mut Child, by: Option<Instant>) -> io::Result<Option<ExitStatus>> {
-    let Some(by) = by else {
-        return child.wait().map(Some);
-    };
-    loop {
-        if let Some(status) = child.try_wait()? {
-            return Ok(Some(status));
+/// How a program ended.
+#[derive(Clone, Copy)]
+enum End {
+    Itself(ExitStatus),
+    Killed { after: Duration },
+}
+
+fn wait(child: &mut Child, until: Until<'_>) -> io::Result<End> {
+    match until {
+        Until::Nothing => child.wait().map(End::Itself),
+        Until::Deadline(after) => {
+            let by = Instant::now() + after;
+            loop {
+                if let Some(status) = child.try_wait()? {
+                    return Ok(End::Itself(status));
+                }
+                if Instant::now() >= by {
+                    child.kill()?;
+                    return child.wait().map(|_| End::Killed { after });
+                }
+                thread::sleep(LOOK);
+            }
         }
-        if Instant::now() >= by {
-            child.kill()?;
-            return child.wait().map(|_| None);
+        Until::Stopped(stopped) => {
+            while !stopped() {
+                if let Some(status) = child.try_wait()? {
+                    return Ok(End::Itself(status));
+                }
+                thread::sleep(ASK);
+            }
+            terminate(child);
+            child.wait().map(End::Itself)
         }
-        thread::sleep(LOOK);
+    }
+}
+
+/// Sends SIGTERM to a child.
+pub fn terminate(child: &Child) {
+    if let Some(pid) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
+        // It may have ended just now.
+        let _ = kill_process(pid, Signal::TERM);
     }
 }
 
@@ -180,6 +224,19 @@ mod tests {
         let began = Instant::now();
         let late = within(Command::new("sleep").arg("30")).unwrap_err();
         assert_eq!(late.to_string(), "sleep 30: not within 200ms");
+        assert!(began.elapsed() < Duration::from_secs(10));
+    }
+
+    #[test]
+    fn a_program_ends_when_nobody_wants_it_any_more() {
+        let mut cat = Command::new("cat");
+        assert_eq!(run_unless(&mut cat, "x", &|| false).unwrap(), "x");
+        let began = Instant::now();
+        let mut sleep = Command::new("timeout");
+        let stopped = || began.elapsed() > Duration::from_millis(200);
+        let failed = run_unless(sleep.args(["60", "sleep", "61"]), "", &stopped);
+        let failed = failed.unwrap_err();
+        assert!(matches!(failed, LabError::Failed { .. }), "{failed}");
         assert!(began.elapsed() < Duration::from_secs(10));
     }
 }

@@ -34,6 +34,16 @@ on_crash = "destroy"
 
 /// Creates a VM and waits until it answers a ping of its control domain.
 pub(crate) fn start(remote: &Remote, host: HostNumber, vm: VmNumber) -> Result<(), LabError> {
+    start_unless(remote, host, vm, &|| false)
+}
+
+/// As [`start`], but fails soon when `stopped` says so.
+pub(crate) fn start_unless(
+    remote: &Remote,
+    host: HostNumber,
+    vm: VmNumber,
+    stopped: &dyn Fn() -> bool,
+) -> Result<(), LabError> {
     let plan = remote.plan();
     let file = format!("/etc/xen/{}.cfg", plan.domain(vm));
     let address = plan.layout().vm(vm);
@@ -41,7 +51,7 @@ pub(crate) fn start(remote: &Remote, host: HostNumber, vm: VmNumber) -> Result<(
         "cat >{file} && xl create {file} >/dev/null && until ping -q -c 1 -W 2 {address} >/dev/null; do :; done"
     );
     remote
-        .run(host, &script, &configuration(plan, vm), START)
+        .run_unless(host, &script, &configuration(plan, vm), START, stopped)
         .map(drop)
 }
 

@@ -13,6 +13,7 @@ use crate::cache::{file_error, remove};
 use crate::plan::Plan;
 use crate::progress::Stage;
 use crate::qemu::{self, TAPS};
+use crate::up::{Stopped, Tell};
 
 /// How long a host may take from its emulator's start to its last daemon; four at once on two processors take two minutes.
 const BOOT: Duration = Duration::from_secs(900);
@@ -83,7 +84,8 @@ pub(crate) fn boot(
     plan: &Plan,
     host: HostNumber,
     image: &Image,
-    tell: &(dyn Fn(HostNumber, Stage) + Sync),
+    stopped: Stopped<'_>,
+    tell: Tell<'_>,
 ) -> Result<(), LabError> {
     let console = plan.host_file(host, "console.log");
     remove(&console)?;
@@ -93,6 +95,9 @@ pub(crate) fn boot(
     let mut told = Stage::Started;
     while told < Stage::Ready {
         thread::sleep(LOOK);
+        if stopped() {
+            return Err(LabError::Interrupted(plan.layout().name().clone()));
+        }
         check_emulator(plan, host, &mut emulator)?;
         let text = fs::read(&console).unwrap_or_default();
         let text = String::from_utf8_lossy(&text);

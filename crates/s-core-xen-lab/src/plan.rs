@@ -106,8 +106,14 @@ impl Plan {
         Ok(Self { layout })
     }
 
-    pub(crate) const fn from_layout(layout: Layout) -> Self {
-        Self { layout }
+    /// That of the testbed of this name, whether its hosts are up or not.
+    ///
+    /// # Errors
+    ///
+    /// As [`s_core_lab::load`].
+    pub fn of(name: &LabName) -> Result<Self, LabError> {
+        let layout = s_core_lab::load(name)?;
+        Ok(Self { layout })
     }
 
     /// The laboratory's layout: hosts, VMs, addresses, links.

@@ -7,6 +7,7 @@ use std::path::Path;
 use s_core_lab::LabError;
 
 use crate::cache::Cache;
+use crate::qemu;
 
 /// What a machine is to be used for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,20 +50,26 @@ const BUILD: [Needed; 13] = [
 const LIBELF: Needed = ("/usr/include/libelf.h", "libelf-dev");
 
 /// For running.
-const RUN: [Needed; 6] = [
+const RUN: [Needed; 7] = [
     ("qemu-system-x86_64", "qemu-system-x86"),
     ("qemu-img", "qemu-utils"),
     ("ip", "iproute2"),
     ("tc", "iproute2"),
+    ("nft", "nftables"),
     ("ssh", "openssh-client"),
     ("timeout", "coreutils"),
 ];
 
-/// Free disk that building takes, in MiB: packages, the kernel's source unpacked and compiled, the programs' objects.
-const BUILD_DISK: u64 = 8 << 10;
+/// The oldest emulator that hosts were seen to run on.
+const OLDEST_EMULATOR: (u32, u32) = (7, 2);
+
+/// Free disk that a part of building takes unless it is done, in MiB, and how what it makes is called.
+const BUILD_DISK: [(&str, u64); 2] = [("system-", 3 << 10), ("guest-kernel-", 3 << 10)];
+/// Free disk that the rest of it takes: the programs' objects and the image.
+const IMAGE_DISK: u64 = 2 << 10;
 /// Free disk that a host's snapshot takes at most, in MiB.
 const HOST_DISK: u64 = 1100;
-/// What an emulator takes beside its host's memory, in MiB.
+/// What an emulator takes beside its host's memory, in MiB, a few of them for what the host writes to its disk.
 const EMULATOR: u64 = 320;
 
 impl Purpose {
@@ -80,8 +87,13 @@ impl Purpose {
         let machine = Machine {
             is_root: rustix::process::geteuid().is_root(),
             free_memory_mib: memory(&std::fs::read_to_string("/proc/meminfo").unwrap_or_default()),
-            free_disk_mib: disk(cache.directory()),
+            free_disk_mib: free_disk(cache.directory()),
+            build_disk_mib: build_disk(cache),
             has_tun: Path::new("/dev/net/tun").exists(),
+            emulator: match self {
+                Self::Build => None,
+                Self::Run { .. } => qemu::version().ok().as_deref().and_then(version),
+            },
         };
         match self.missing(&machine, is_there, cache.directory()) {
             Some(missing) => Err(LabError::Missing(missing)),
@@ -96,11 +108,15 @@ impl Purpose {
         cache: &Path,
     ) -> Option<String> {
         let (needed, memory, disk): (Vec<Needed>, u64, u64) = match self {
-            Self::Build => (BUILD.into_iter().chain([LIBELF]).collect(), 0, BUILD_DISK),
+            Self::Build => (
+                BUILD.into_iter().chain([LIBELF]).collect(),
+                0,
+                machine.build_disk_mib,
+            ),
             Self::Run { hosts, memory_mib } => {
                 let hosts = u64::from(hosts);
                 let memory = hosts * (u64::from(memory_mib) + EMULATOR);
-                (RUN.to_vec(), memory, hosts * HOST_DISK)
+                (RUN.to_vec(), memory, 0)
             }
         };
         let mut parts = Vec::new();
@@ -110,6 +126,12 @@ impl Purpose {
             );
         }
         parts.extend(installation(&needed, is_there));
+        if let Some((major, minor)) = machine.emulator.filter(|of| *of < OLDEST_EMULATOR) {
+            let (oldest, of) = OLDEST_EMULATOR;
+            parts.push(format!(
+                "QEMU {oldest}.{of} or later is needed and this is {major}.{minor} (Debian 12 has 7.2)"
+            ));
+        }
         if matches!(self, Self::Run { .. }) && !machine.has_tun {
             parts.push("no /dev/net/tun (modprobe tun)".to_owned());
         }
@@ -135,7 +157,11 @@ struct Machine {
     is_root: bool,
     free_memory_mib: Option<u64>,
     free_disk_mib: Option<u64>,
+    /// What building has still to make.
+    build_disk_mib: u64,
     has_tun: bool,
+    /// The emulator's version, where it matters and is known.
+    emulator: Option<(u32, u32)>,
 }
 
 fn installation(needed: &[Needed], is_there: impl Fn(&str) -> bool) -> Option<String> {
@@ -147,6 +173,13 @@ fn installation(needed: &[Needed], is_there: impl Fn(&str) -> bool) -> Option<St
         .then(|| format!("not found: {files} (Debian 12: apt-get install {packages})"))
 }
 
+/// The first two numbers of a version, as in `QEMU emulator version 7.2.22 (Debian 1:7.2+dfsg-7)`.
+fn version(said: &str) -> Option<(u32, u32)> {
+    let (_, version) = said.split_once(" version ")?;
+    let mut numbers = version.split(|c: char| !c.is_ascii_digit());
+    Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
+}
+
 /// `MemAvailable` of `/proc/meminfo`, in MiB.
 fn memory(meminfo: &str) -> Option<u64> {
     let line = meminfo
@@ -156,8 +189,30 @@ fn memory(meminfo: &str) -> Option<u64> {
     Some(kib >> 10)
 }
 
+/// Whether a snapshot of so many hosts has room in this directory.
+///
+/// # Errors
+///
+/// [`LabError::Missing`] if not.
+pub(crate) fn check_room(hosts: u16, directory: &Path) -> Result<(), LabError> {
+    let (needed, free) = (u64::from(hosts) * HOST_DISK, free_disk(directory));
+    match free.filter(|free| *free < needed) {
+        None => Ok(()),
+        Some(free) => Err(LabError::Missing(format!(
+            "{needed} MiB of disk may be needed and {free} are free at {}",
+            directory.display()
+        ))),
+    }
+}
+
+/// Disk that building takes with what is in a cache, in MiB.
+fn build_disk(cache: &Cache) -> u64 {
+    let missing = BUILD_DISK.iter().filter(|(name, _)| !cache.has(name));
+    IMAGE_DISK + missing.map(|(_, disk)| disk).sum::<u64>()
+}
+
 /// What is free in MiB in the file system of a directory or of the first one above it that exists.
-fn disk(directory: &Path) -> Option<u64> {
+fn free_disk(directory: &Path) -> Option<u64> {
     let existing = directory.ancestors().find(|path| path.is_dir())?;
     let path = CString::new(existing.as_os_str().as_encoded_bytes()).ok()?;
     let system = rustix::fs::statvfs(&*path).ok()?;
@@ -172,7 +227,9 @@ mod tests {
         is_root: true,
         free_memory_mib: Some(20_000),
         free_disk_mib: Some(20_000),
+        build_disk_mib: 8192,
         has_tun: true,
+        emulator: Some((7, 2)),
     };
     const FOUR: Purpose = Purpose::Run {
         hosts: 4,
@@ -221,6 +278,47 @@ mod tests {
             |of| of.has_tun = false,
             &[],
             Some("no /dev/net/tun (modprobe tun)"),
+        );
+        check(FOUR, |of| of.emulator = Some((10, 0)), &[], None);
+        let old = "QEMU 7.2 or later is needed and this is 6.11 (Debian 12 has 7.2)";
+        check(FOUR, |of| of.emulator = Some((6, 11)), &[], Some(old));
+    }
+
+    #[test]
+    fn versions_are_compared_by_number() {
+        for (said, wanted) in [
+            (
+                "QEMU emulator version 7.2.22 (Debian 1:7.2+dfsg-7+deb12u18)",
+                Some((7, 2)),
+            ),
+            ("QEMU emulator version 10.1.0", Some((10, 1))),
+            ("QEMU emulator version 9.1-rc2", Some((9, 1))),
+            ("QEMU emulator version new", None),
+            ("", None),
+        ] {
+            assert_eq!(version(said), wanted, "{said}");
+        }
+        assert!((10, 1) > OLDEST_EMULATOR && (6, 11) < OLDEST_EMULATOR);
+    }
+
+    #[test]
+    fn disk_is_for_what_is_to_be_made() {
+        let directory = tempfile::tempdir().unwrap();
+        let cache = Cache::new(&directory.path().join("cache")).unwrap();
+        for (made, mib) in [
+            ("target", 8192),
+            ("system-1.partial", 8192),
+            ("system-1", 5120),
+            ("guest-kernel-1", 2048),
+        ] {
+            std::fs::create_dir_all(cache.path(made)).unwrap();
+            assert_eq!(build_disk(&cache), mib, "{made}");
+        }
+        assert!(check_room(0, cache.directory()).is_ok());
+        let refused = check_room(u16::MAX, cache.directory()).unwrap_err();
+        assert!(
+            refused.to_string().starts_with("72088500 MiB of disk"),
+            "{refused}"
         );
     }
 

@@ -9,6 +9,7 @@ use s_core_lab::LabError;
 use serde_json::{Value, json};
 
 use crate::cache::file_error;
+use crate::up::Stopped;
 
 /// How long an answer may take; an emulator that loads a state answers late.
 const ANSWER: Duration = Duration::from_secs(60);
@@ -67,8 +68,12 @@ impl Qmp {
         Ok(state.unwrap_or("unknown").to_owned())
     }
 
-    /// Waits until the machine's state has been sent or taken in.
-    pub(crate) fn await_migration(&mut self, within: Duration) -> Result<(), LabError> {
+    /// Waits until the machine's state has been sent or taken in, or `stopped` says that nobody waits for it.
+    pub(crate) fn await_migration(
+        &mut self,
+        within: Duration,
+        stopped: Stopped<'_>,
+    ) -> Result<(), LabError> {
         let by = Instant::now() + within;
         loop {
             let migration = self.execute("query-migrate", json!({}))?;
@@ -78,6 +83,7 @@ impl Qmp {
                     let why = migration.get("error-desc").and_then(Value::as_str);
                     return Err(self.content(&format!("the state: {}", why.unwrap_or("failed"))));
                 }
+                _ if stopped() => return Err(self.content("nobody waits for the state")),
                 _ if Instant::now() > by => {
                     return Err(LabError::DeadlineExceeded {
                         what: format!("the state at {}", self.path.display()),
@@ -143,6 +149,16 @@ mod tests {
         let lines: &[&str] = Box::leak(Box::new([GREETING, DONE, stopped]));
         against(lines, |qmp| {
             assert_eq!(qmp.unwrap().state().unwrap(), "paused");
+        });
+    }
+
+    #[test]
+    fn a_state_that_nobody_waits_for_is_not_waited_for() {
+        const ACTIVE: &str = r#"{"return": {"status": "active"}}"#;
+        against(&[GREETING, DONE, ACTIVE], |qmp| {
+            let ended = qmp.unwrap().await_migration(ANSWER, &|| true);
+            let ended = ended.unwrap_err().to_string();
+            assert!(ended.ends_with("nobody waits for the state"), "{ended}");
         });
     }
 

@@ -1,4 +1,4 @@
-//! What a running testbed remembers beside its laboratory's layout: the image that it runs from.
+//! What a testbed remembers beside its laboratory's layout, once all of its hosts have started: the image that they run from.
 
 use std::fs;
 use std::io;
@@ -36,20 +36,40 @@ pub(crate) fn write(plan: &Plan, image: &Image) -> Result<(), LabError> {
 ///
 /// # Errors
 ///
-/// [`LabError::Unknown`] if there is no such laboratory or it is not one of Xen hosts, any other if it is damaged.
+/// [`LabError::Unknown`] if there is no such laboratory; [`LabError::Missing`] if it is not one of Xen hosts, or they have not all
+/// started; any other if it is damaged.
 pub fn load(name: &LabName) -> Result<(Plan, Image), LabError> {
-    let layout = s_core_lab::load(name)?;
-    let path = layout.directory().join(FILE);
-    let text = fs::read_to_string(&path).map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound => LabError::Unknown(name.clone()),
-        _ => file_error(&path, error),
+    let plan = Plan::of(name)?;
+    let image = image(name)?.ok_or_else(|| {
+        LabError::Missing(format!(
+            "{name} has no Xen hosts that are up: they are being started, or were not to the end, or it is a laboratory of \
+             another kind (to remove it: xen-lab down --name {name})"
+        ))
     })?;
+    Ok((plan, image))
+}
+
+/// The images that hosts of all testbeds of this machine run from.
+pub(crate) fn images() -> Result<Vec<(LabName, Image)>, LabError> {
+    let mut images = Vec::new();
+    for name in s_core_lab::names()? {
+        if let Some(image) = image(&name)? {
+            images.push((name, image));
+        }
+    }
+    Ok(images)
+}
+
+/// The image that the hosts of a laboratory run from, if they are Xen hosts that have all started.
+fn image(name: &LabName) -> Result<Option<Image>, LabError> {
+    let path = name.directory().join(FILE);
+    let text = match fs::read_to_string(&path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        read => read.map_err(|source| file_error(&path, source))?,
+    };
     let record: Record = toml::from_str(&text).map_err(|error| LabError::Content {
         path,
         problem: error.to_string(),
     })?;
-    Ok((
-        Plan::from_layout(layout),
-        Image::from_directory(record.image),
-    ))
+    Ok(Some(Image::from_directory(record.image)))
 }

@@ -12,12 +12,14 @@ use s_core_lab::{HostNumber, LabError};
 use serde_json::json;
 
 use crate::build::Image;
-use crate::cache::{Cache, Key, file_error, remove};
+use crate::cache::{Key, file_error, make_once, remove};
 use crate::host::{self, Base};
 use crate::plan::Plan;
+use crate::prerequisites::check_room;
 use crate::progress::Stage;
 use crate::qemu;
 use crate::qmp::Qmp;
+use crate::up::{Stopped, Tell};
 
 /// How long the state of one host may take to be written or read.
 const TRANSFER: Duration = Duration::from_secs(300);
@@ -26,16 +28,15 @@ const BANDWIDTH: u64 = 4 << 30;
 /// How often to look whether an emulator listens.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// A snapshot's place in the cache.
+/// A snapshot's place, beside the image without which it is nothing: it goes with that.
 #[derive(Debug)]
-pub(crate) struct Snapshot<'a> {
-    cache: &'a Cache,
-    key: Key,
+pub(crate) struct Snapshot {
+    path: PathBuf,
 }
 
-impl<'a> Snapshot<'a> {
+impl Snapshot {
     /// The place of the snapshot of this testbed, on this emulator.
-    pub(crate) fn of(cache: &'a Cache, plan: &Plan, image: &Image) -> Result<Self, LabError> {
+    pub(crate) fn of(plan: &Plan, image: &Image) -> Result<Self, LabError> {
         let words = plan
             .layout()
             .hosts()
@@ -47,32 +48,34 @@ impl<'a> Snapshot<'a> {
             .with(image.id())
             .with(layout);
         let key = words.fold(key, Key::with);
-        Ok(Self { cache, key })
+        let path = image.file(&format!("snapshot-{}", key.name()));
+        Ok(Self { path })
     }
 
     /// The directory, if the snapshot was taken.
-    pub(crate) fn directory(&self) -> Option<PathBuf> {
-        let path = self.cache.path(&format!("snapshot-{}", self.key.name()));
-        path.is_dir().then_some(path)
+    pub(crate) fn directory(&self) -> Option<&Path> {
+        self.path.is_dir().then_some(&self.path)
     }
 
     /// Stops all hosts, keeps their states, and lets them go on.
     pub(crate) fn take(
         &self,
         plan: &Plan,
-        tell: &(dyn Fn(HostNumber, Stage) + Sync),
+        stopped: Stopped<'_>,
+        tell: Tell<'_>,
     ) -> Result<(), LabError> {
-        let _lock = self.cache.lock()?;
+        let above = self.path.parent().unwrap_or(&self.path);
+        check_room(plan.layout().shape().hosts, above)?;
         let connect = |host| Ok((host, Qmp::connect(&plan.host_file(host, "qmp.sock"))?));
         let connections: Result<Vec<_>, LabError> = plan.layout().hosts().map(connect).collect();
         let mut connections = connections?;
-        let stopped = connections
+        let halted = connections
             .iter_mut()
             .try_for_each(|(_, qmp)| qmp.execute("stop", json!({})).map(drop));
-        let kept = stopped.and_then(|()| {
-            self.cache.stage("snapshot", &self.key, |at| {
+        let kept = halted.and_then(|()| {
+            make_once(&self.path, |at| {
                 connections.iter_mut().try_for_each(|(host, qmp)| {
-                    keep(plan, *host, qmp, at)?;
+                    keep(plan, *host, qmp, at, stopped)?;
                     tell(*host, Stage::Saved);
                     Ok(())
                 })
@@ -84,7 +87,7 @@ impl<'a> Snapshot<'a> {
             resumed = resumed.and(qmp.execute("cont", json!({})).map(drop));
         }
         resumed?;
-        kept.map(drop)
+        kept
     }
 }
 
@@ -94,7 +97,13 @@ fn file(directory: &Path, host: HostNumber, suffix: &str) -> PathBuf {
 }
 
 /// Writes a stopped host's memory, and copies its disk.
-fn keep(plan: &Plan, host: HostNumber, qmp: &mut Qmp, at: &Path) -> Result<(), LabError> {
+fn keep(
+    plan: &Plan,
+    host: HostNumber,
+    qmp: &mut Qmp,
+    at: &Path,
+    stopped: Stopped<'_>,
+) -> Result<(), LabError> {
     let socket = plan.host_file(host, "state.sock");
     remove(&socket)?;
     let listener = UnixListener::bind(&socket).map_err(|source| file_error(&socket, source))?;
@@ -113,7 +122,7 @@ fn keep(plan: &Plan, host: HostNumber, qmp: &mut Qmp, at: &Path) -> Result<(), L
         stream.set_read_timeout(Some(TRANSFER))?;
         io::copy(&mut stream, &mut output)
     });
-    qmp.await_migration(TRANSFER)?;
+    qmp.await_migration(TRANSFER, stopped)?;
     let written = writer.join().expect("copying does not panic");
     written.map_err(|source| file_error(&state, source))?;
     let (from, to) = (plan.host_file(host, "disk.qcow2"), file(at, host, "qcow2"));
@@ -127,6 +136,7 @@ pub(crate) fn restore(
     host: HostNumber,
     image: &Image,
     directory: &Path,
+    stopped: Stopped<'_>,
 ) -> Result<(), LabError> {
     let disk = file(directory, host, "qcow2");
     let base = Base {
@@ -141,6 +151,9 @@ pub(crate) fn restore(
         match UnixStream::connect(&socket) {
             Ok(stream) => break stream,
             Err(source) if Instant::now() > by => return Err(file_error(&socket, source)),
+            Err(_) if stopped() => {
+                return Err(LabError::Interrupted(plan.layout().name().clone()));
+            }
             Err(_) => {
                 host::check_emulator(plan, host, &mut emulator)?;
                 thread::sleep(LOOK);
@@ -151,7 +164,7 @@ pub(crate) fn restore(
     let mut input = File::open(&state).map_err(|source| file_error(&state, source))?;
     io::copy(&mut input, &mut stream).map_err(|source| file_error(&socket, source))?;
     drop(stream);
-    Qmp::connect(&plan.host_file(host, "qmp.sock"))?.await_migration(TRANSFER)
+    Qmp::connect(&plan.host_file(host, "qmp.sock"))?.await_migration(TRANSFER, stopped)
 }
 
 /// Lets a restored host go on.

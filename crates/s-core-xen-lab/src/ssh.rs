@@ -73,6 +73,19 @@ impl Remote {
         system::run_with_input(self.command(host, within).arg(script), input)
     }
 
+    /// As [`run`](Self::run), but ends soon when `stopped` says so, as if it had failed.
+    pub(crate) fn run_unless(
+        &self,
+        host: HostNumber,
+        script: &str,
+        input: &str,
+        within: Duration,
+        stopped: &dyn Fn() -> bool,
+    ) -> Result<String, LabError> {
+        // `timeout` hands the signal on.
+        system::run_unless(self.command(host, within).arg(script), input, stopped)
+    }
+
     /// The program that reaches control domains from here, and its words before the host's [`login`](Self::login).
     pub(crate) fn ssh_words(&self) -> Vec<String> {
         let namespace = self.plan.layout().fabric_namespace();

@@ -1,5 +1,6 @@
 //! Starts a testbed.
 
+use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -32,43 +33,56 @@ pub struct UpOptions {
 /// What hears how far the hosts are, from several threads.
 pub(crate) type Tell<'a> = &'a (dyn Fn(HostNumber, Stage) + Sync);
 
+/// What says whether to end early, asked from several threads.
+pub(crate) type Stopped<'a> = &'a (dyn Fn() -> bool + Sync);
+
 /// Starts a testbed: the switches, the hosts behind them, and the VMs. When it returns, every VM answers its control domain.
 ///
 /// The first time all hosts boot, and their states are kept in the cache; later the same testbed goes on from there.
-/// `tell` is called from several threads.
+/// `tell` is called from several threads, as is `stopped`, which is asked now and then whether to end early.
 ///
 /// # Errors
 ///
-/// [`LabError::Missing`] if the machine lacks something or there is no image; any other if something could not be started. In
-/// each case nothing is left running.
-pub fn up(plan: &Plan, cache: &Cache, options: UpOptions, tell: Tell<'_>) -> Result<(), LabError> {
+/// [`LabError::Missing`] if the machine lacks something or there is no image; [`LabError::Interrupted`] if it ended early; any
+/// other if something could not be started. In each case nothing is left running.
+pub fn up(
+    plan: &Plan,
+    cache: &Cache,
+    options: UpOptions,
+    stopped: Stopped<'_>,
+    tell: Tell<'_>,
+) -> Result<(), LabError> {
     let purpose = Purpose::Run {
         hosts: plan.layout().shape().hosts,
         memory_mib: plan.host_memory_mib(),
     };
     purpose.check(cache)?;
     let image = Image::of(cache)?;
-    let remote = Remote::new(plan.clone(), image.clone());
-    let snapshot = Snapshot::of(cache, plan, &image)?;
+    // Until the testbed's record says what it uses.
+    let _lock = cache.share()?;
+    let snapshot = Snapshot::of(plan, &image)?;
     let known = snapshot.directory().filter(|_| !options.fresh);
-    up_with(plan.layout(), &|| false, || {
-        record::write(plan, &image)?;
+    let starting = Starting {
+        remote: Remote::new(plan.clone(), image.clone()),
+        image: &image,
+        stopped,
+        tell,
+    };
+    up_with(plan.layout(), stopped, || {
         join_management(plan)?;
-        if let Some(directory) = known {
-            on_all(plan, |host| {
-                snapshot::restore(plan, host, &image, &directory)
-            })?;
-            on_all(plan, |host| wake(&remote, host, tell))?;
-            return Ok(());
+        match known {
+            Some(directory) => starting.restore(directory)?,
+            None => on_all(plan, |host| starting.boot(host))?,
         }
-        on_all(plan, |host| start(&remote, host, &image, tell))?;
-        if !options.fresh {
+        if !options.fresh && snapshot.directory().is_none() {
             // A testbed without a snapshot is a testbed all the same.
-            if let Err(error) = snapshot.take(plan, tell) {
+            if let Err(error) = snapshot.take(plan, stopped, tell) {
                 tracing::warn!(%error, "no snapshot, the next start takes as long as this one");
             }
         }
-        Ok(())
+        starting.go_on()?;
+        // Now it is one for all others.
+        record::write(plan, &image)
     })
 }
 
@@ -79,7 +93,7 @@ pub fn up(plan: &Plan, cache: &Cache, options: UpOptions, tell: Tell<'_>) -> Res
 /// As [`load`](crate::load), and if the host does not start.
 pub fn restart_host(name: &LabName, host: HostNumber, tell: Tell<'_>) -> Result<(), LabError> {
     let (plan, image) = record::load(name)?;
-    host::boot(&plan, host, &image, tell)
+    host::boot(&plan, host, &image, &|| false, tell)
 }
 
 /// Gives this machine a place on the management network.
@@ -92,45 +106,73 @@ fn join_management(plan: &Plan) -> Result<(), LabError> {
     system::ip_batch(&plan.layout().fabric_namespace(), &[line])
 }
 
-fn start(remote: &Remote, host: HostNumber, image: &Image, tell: Tell<'_>) -> Result<(), LabError> {
-    let plan = remote.plan();
-    let disk = image.file("base.img");
-    let base = Base {
-        path: &disk,
-        format: "raw",
-    };
-    host::prepare(plan, host, &base)?;
-    host::boot(plan, host, image, tell)?;
-    set_clock(remote, host)?;
-    let layout = plan.layout();
-    let vms = layout.vms().filter(|vm| layout.first_host(*vm) == host);
-    for (number, vm) in (1..).zip(vms) {
-        domain::start(remote, host, vm)?;
-        tell(host, Stage::Domains(number));
+/// Hosts that are being started.
+struct Starting<'a> {
+    remote: Remote,
+    image: &'a Image,
+    stopped: Stopped<'a>,
+    tell: Tell<'a>,
+}
+
+impl Starting<'_> {
+    /// Fails when it is to end early.
+    fn go_on(&self) -> Result<(), LabError> {
+        if (self.stopped)() {
+            let name = self.remote.plan().layout().name();
+            return Err(LabError::Interrupted(name.clone()));
+        }
+        Ok(())
     }
-    Ok(())
-}
 
-fn wake(remote: &Remote, host: HostNumber, tell: Tell<'_>) -> Result<(), LabError> {
-    snapshot::resume(remote.plan(), host)?;
-    set_clock(remote, host)?;
-    tell(host, Stage::Restored);
-    Ok(())
-}
+    /// Starts a host from nothing, and its VMs.
+    fn boot(&self, host: HostNumber) -> Result<(), LabError> {
+        let (plan, disk) = (self.remote.plan(), self.image.file("base.img"));
+        let base = Base {
+            path: &disk,
+            format: "raw",
+        };
+        host::prepare(plan, host, &base)?;
+        host::boot(plan, host, self.image, self.stopped, self.tell)?;
+        self.set_clock(host)?;
+        let layout = plan.layout();
+        let vms = layout.vms().filter(|vm| layout.first_host(*vm) == host);
+        for (number, vm) in (1..).zip(vms) {
+            domain::start_unless(&self.remote, host, vm, self.stopped)?;
+            (self.tell)(host, Stage::Domains(number));
+        }
+        Ok(())
+    }
 
-/// Tells a control domain what time it is: a state that was kept goes on at the time when it was.
-fn set_clock(remote: &Remote, host: HostNumber) -> Result<(), LabError> {
-    // It may answer too late for ssh while all hosts begin at once.
-    let by = Instant::now() + AWAKE;
-    loop {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH);
-        let script = format!(
-            "date -u -s @{} >/dev/null",
-            now.unwrap_or_default().as_secs()
-        );
-        match remote.run(host, &script, "", AWAKE) {
-            Err(_) if Instant::now() < by => thread::sleep(AGAIN),
-            told => return told.map(drop),
+    /// Has all hosts go on as they were when the snapshot was taken.
+    fn restore(&self, snapshot: &Path) -> Result<(), LabError> {
+        let plan = self.remote.plan();
+        on_all(plan, |host| {
+            snapshot::restore(plan, host, self.image, snapshot, self.stopped)
+        })?;
+        on_all(plan, |host| {
+            snapshot::resume(plan, host)?;
+            self.set_clock(host)?;
+            (self.tell)(host, Stage::Restored);
+            Ok(())
+        })
+    }
+
+    /// Tells a control domain what time it is: a state that was kept goes on at the time when it was.
+    fn set_clock(&self, host: HostNumber) -> Result<(), LabError> {
+        // It may answer too late for ssh while all hosts begin at once.
+        let by = Instant::now() + AWAKE;
+        loop {
+            let now = SystemTime::now().duration_since(UNIX_EPOCH);
+            let script = format!(
+                "date -u -s @{} >/dev/null",
+                now.unwrap_or_default().as_secs()
+            );
+            let told = (self.remote).run_unless(host, &script, "", AWAKE, self.stopped);
+            self.go_on()?;
+            match told {
+                Err(_) if Instant::now() < by => thread::sleep(AGAIN),
+                told => return told.map(drop),
+            }
         }
     }
 }

@@ -41,9 +41,10 @@ fn placement(status: &Status) -> Vec<Vec<VmNumber>> {
 #[ignore = "boots two Xen hosts in emulators: minutes"]
 fn a_vm_is_migrated_between_two_hosts() {
     let cache = match env::var_os("S_CORE_XEN_LAB_CACHE") {
-        Some(directory) => Cache::new(Path::new(&directory)).unwrap(),
-        None => Cache::default(),
+        Some(directory) => Cache::new(Path::new(&directory)),
+        None => Cache::of_system(),
     };
+    let cache = cache.unwrap();
     build(&cache, &|step| eprintln!("building {step}")).unwrap();
     let name: LabName = "xentwo".parse().unwrap();
     let size = Size {
@@ -54,7 +55,7 @@ fn a_vm_is_migrated_between_two_hosts() {
     let plan = Plan::new(name.clone(), size).unwrap();
     let _down = Down(name.clone());
     let tell = |host: HostNumber, stage| eprintln!("xen{}: {stage}", host.0);
-    up(&plan, &cache, UpOptions::default(), &tell).unwrap();
+    up(&plan, &cache, UpOptions::default(), &|| false, &tell).unwrap();
     let before = status(&name).unwrap();
     assert_eq!(placement(&before), [[VmNumber(1)], [VmNumber(2)]]);
 

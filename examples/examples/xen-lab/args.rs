@@ -1,6 +1,6 @@
 //! The command line.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand};
 use s_core_examples::Failure;
@@ -63,11 +63,14 @@ pub(crate) struct CacheArgs {
 
 impl CacheArgs {
     pub(crate) fn cache(&self) -> Result<Cache, Failure> {
-        match &self.cache {
-            Some(directory) => Cache::new(directory).map_err(Failure::usage),
-            None => Ok(Cache::default()),
-        }
+        cache(self.cache.as_deref())
     }
+}
+
+/// The cache in this directory, or else the system's.
+pub(crate) fn cache(directory: Option<&Path>) -> Result<Cache, Failure> {
+    let cache = directory.map_or_else(Cache::of_system, Cache::new);
+    cache.map_err(Failure::usage)
 }
 
 /// `up`.
@@ -131,7 +134,7 @@ Examples:
   xen-lab status
   xen-lab run --policy global --out report
   xen-lab measure --minutes 60 --out migration-figures
-  xen-lab measure --hosts hosts.toml --probe-ms 1
+  xen-lab measure --hosts hosts.toml --probe-ms 1 --out real-migration-figures
   xen-lab fault no-memory cut-handshake
   xen-lab fault all --out faults
   xen-lab ssh 1 xl list

@@ -12,6 +12,8 @@ use s_core_examples::watch::Interrupt;
 use s_core_lab::LabName;
 use s_core_xen_lab::fault::{Fault, FaultOutcome, FaultWatcher, make_faults};
 
+use crate::show::changed_source;
+
 /// `fault`.
 #[derive(Debug, Args)]
 pub(crate) struct FaultArgs {
@@ -35,6 +37,7 @@ pub(crate) fn fault(name: &LabName, args: &FaultArgs) -> Result<(), Failure> {
     if let Some(directory) = &args.out {
         fs::create_dir_all(directory).map_err(|error| at(directory, &error))?;
     }
+    changed_source(&s_core_xen_lab::load(name)?.1);
     let interrupt = Interrupt::catch()?;
     let mut view = View {
         interrupt: interrupt.clone(),

@@ -15,7 +15,7 @@ use clap::Parser;
 use s_core_examples::cli::print;
 use s_core_examples::{Failure, run};
 use s_core_lab::{HostNumber, LabName};
-use s_core_xen_lab::{Cache, Plan, Remote};
+use s_core_xen_lab::{Plan, Remote};
 
 use tracing_subscriber::EnvFilter;
 
@@ -24,21 +24,13 @@ use args::{CacheArgs, Cli, DownArgs, Task};
 fn main() -> std::process::ExitCode {
     run(|| {
         let Cli { task, name } = Cli::parse();
+        log();
         match task {
             Task::Build(args) => build(&args),
             Task::Up(args) => up::up(name, &args),
-            Task::Run(args) => {
-                log();
-                run::run(&name, &args)
-            }
-            Task::Measure(args) => {
-                log();
-                measure::measure(&name, &args)
-            }
-            Task::Fault(args) => {
-                log();
-                fault::fault(&name, &args)
-            }
+            Task::Run(args) => run::run(&name, &args),
+            Task::Measure(args) => measure::measure(&name, &args),
+            Task::Fault(args) => fault::fault(&name, &args),
             Task::Status(args) => status::status(&name, args),
             Task::Console { host } => console(&name, host),
             Task::Ssh { host, command } => ssh(&name, host, &command),
@@ -65,7 +57,7 @@ fn log() {
 }
 
 fn console(name: &LabName, host: u16) -> Result<(), Failure> {
-    let (plan, _) = s_core_xen_lab::load(name)?;
+    let plan = Plan::of(name)?;
     let host = known(&plan, host)?;
     eprintln!("The console of {}; Ctrl-] leaves it.", plan.host_name(host));
     Ok(s_core_xen_lab::console::attach(&plan, host)?)
@@ -88,13 +80,12 @@ fn foreground(command: &mut Command) -> Result<ExitStatus, Failure> {
 }
 
 fn down(name: &LabName, args: &DownArgs) -> Result<(), Failure> {
+    let cache = args.cache.as_ref();
+    let cache = cache.map(|directory| args::cache(directory.as_deref()));
+    let cache = cache.transpose()?;
     print(&format!("removed {}\n", s_core_lab::down(name)?))?;
-    let Some(directory) = &args.cache else {
+    let Some(cache) = cache else {
         return Ok(());
-    };
-    let cache = match directory {
-        Some(directory) => Cache::new(directory).map_err(Failure::usage)?,
-        None => Cache::default(),
     };
     let what = if cache.remove()? {
         "removed what was in"

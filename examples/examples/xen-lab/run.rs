@@ -17,6 +17,7 @@ use s_core_xen_lab::run::{AgentSettings, RunSettings, Transport};
 use s_core_xen_lab::{Plan, Size, UpOptions};
 
 use crate::args::CacheArgs;
+use crate::show::changed_source;
 use crate::up;
 
 /// `run`.
@@ -84,10 +85,15 @@ pub(crate) fn run(name: &LabName, args: &RunArgs) -> Result<(), Failure> {
     let (plan, is_there) = plan(name)?;
     let settings = settings(plan.layout(), args)?;
     let target = args.out.clone().map(RunDir::new).transpose()?;
-    if !is_there {
-        up::start(&plan, &args.cache.cache()?, UpOptions::default())?;
-    }
     let interrupt = Interrupt::catch()?;
+    if !is_there {
+        up::start(
+            &plan,
+            &args.cache.cache()?,
+            UpOptions::default(),
+            &interrupt,
+        )?;
+    }
     let total: Rate = settings.pairs.iter().map(|pair| pair.rate).sum();
     print(&format!(
         "{} and {}, {} exchanging {}B/s; the agents start in {} s.\n",
@@ -109,7 +115,10 @@ pub(crate) fn run(name: &LabName, args: &RunArgs) -> Result<(), Failure> {
 /// The testbed that is there, or else the one of `up` without options; whether it is there.
 fn plan(name: &LabName) -> Result<(Plan, bool), Failure> {
     match s_core_xen_lab::load(name) {
-        Ok((plan, _)) => Ok((plan, true)),
+        Ok((plan, image)) => {
+            changed_source(&image);
+            Ok((plan, true))
+        }
         Err(LabError::Unknown(_)) => {
             let plan = Plan::new(name.clone(), Size::default()).map_err(Failure::usage)?;
             Ok((plan, false))

@@ -4,11 +4,22 @@ use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use s_core_lab::HostNumber;
-use s_core_xen_lab::{BuildStep, Plan, Stage};
+use s_core_xen_lab::{BuildStep, Image, Plan, Stage};
 
 /// Says what is built.
 pub(crate) fn build_step(step: BuildStep) {
     eprintln!("building {step}");
+}
+
+/// Says if the programs in the hosts are not those of this source tree any more.
+pub(crate) fn changed_source(image: &Image) {
+    if let Some(file) = image.changed_source() {
+        eprintln!(
+            "warning: {} has changed since the image was made, and the hosts run what was before. To take it in: xen-lab build, \
+             then down and up",
+            file.display()
+        );
+    }
 }
 
 /// A line for every host: on a terminal it changes, elsewhere each stage has one.

@@ -4,25 +4,35 @@ use std::time::Instant;
 
 use s_core_examples::Failure;
 use s_core_examples::cli::{count, print};
+use s_core_examples::watch::Interrupt;
 use s_core_lab::LabName;
-use s_core_xen_lab::{Cache, Plan, UpOptions};
+use s_core_xen_lab::{Cache, Image, Plan, UpOptions};
 
 use crate::args::UpArgs;
-use crate::show::Hosts;
+use crate::show::{Hosts, changed_source};
 
 /// Starts the testbed that the command line describes.
 pub(crate) fn up(name: LabName, args: &UpArgs) -> Result<(), Failure> {
     let plan = Plan::new(name, args.size()).map_err(Failure::usage)?;
-    start(&plan, &args.cache.cache()?, UpOptions { fresh: args.fresh })
+    let (cache, interrupt) = (args.cache.cache()?, Interrupt::catch()?);
+    start(&plan, &cache, UpOptions { fresh: args.fresh }, &interrupt)
 }
 
 /// Starts a testbed, and shows how far it is.
-pub(crate) fn start(plan: &Plan, cache: &Cache, options: UpOptions) -> Result<(), Failure> {
+pub(crate) fn start(
+    plan: &Plan,
+    cache: &Cache,
+    options: UpOptions,
+    interrupt: &Interrupt,
+) -> Result<(), Failure> {
+    if let Ok(image) = Image::of(cache) {
+        changed_source(&image);
+    }
     let begun = Instant::now();
     let hosts = Hosts::new(plan);
-    let started = s_core_xen_lab::up(plan, cache, options, &|host, stage| {
-        hosts.tell(host, stage);
-    });
+    let stopped = || interrupt.is_caught();
+    let tell = |host, stage| hosts.tell(host, stage);
+    let started = s_core_xen_lab::up(plan, cache, options, &stopped, &tell);
     hosts.finish();
     started?;
     let layout = plan.layout();

@@ -1,5 +1,6 @@
 //! Makes the image of the hosts, each part once.
 
+mod compiled;
 mod guest_kernel;
 mod image;
 mod modules;
@@ -16,6 +17,7 @@ use crate::cache::{Cache, Key, file_error};
 use crate::files;
 use crate::prerequisites::Purpose;
 use crate::progress::BuildStep;
+use crate::record;
 
 /// What all hosts start from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,6 +48,14 @@ impl Image {
         Self { directory }
     }
 
+    /// The first file that the agent or the VMs' program was compiled from and that is not as it was then, in the source tree of
+    /// this program: below that, for people. None if the tree is gone, too.
+    pub fn changed_source(&self) -> Option<PathBuf> {
+        let tree = programs::workspace();
+        let is_there = tree.join("Cargo.toml").is_file();
+        is_there.then(|| compiled::changed(&self.directory, &tree))?
+    }
+
     /// The directory with its files.
     pub fn directory(&self) -> &Path {
         &self.directory
@@ -64,11 +74,12 @@ impl Image {
 }
 
 /// Makes the image, or takes from the cache what has been made of the same inputs before, and tells of every step that takes
-/// its time. The first time takes some ten minutes on two processors and needs Debian's mirror; later, seconds.
+/// its time. The first time takes some ten minutes on two processors and needs Debian's mirror; later, seconds. In the end what was
+/// made of other inputs goes, but for images that hosts run from.
 ///
 /// # Errors
 ///
-/// [`LabError::Missing`] if this machine lacks something, [`LabError::Failed`] if a program fails. What was made before stays.
+/// [`LabError::Missing`] if this machine lacks something, [`LabError::Failed`] if a program fails. What was made before stays then.
 pub fn build(cache: &Cache, tell: &dyn Fn(BuildStep)) -> Result<Image, LabError> {
     Purpose::Build.check(cache)?;
     let _lock = cache.lock()?;
@@ -77,13 +88,20 @@ pub fn build(cache: &Cache, tell: &dyn Fn(BuildStep)) -> Result<Image, LabError>
     tell(BuildStep::Programs);
     let programs = programs::make(cache)?;
     let image = image::make(cache, &system, &guest_kernel, &programs, tell)?;
+    // Other sources can make the same programs.
+    compiled::record(&image, &programs::workspace(), &programs.files)?;
     cache.set_current(&image)?;
+    let mut used = vec![system.directory, guest_kernel, image.clone()];
+    let running = record::images()?.into_iter();
+    used.extend(running.map(|(_, image)| image.directory));
+    cache.clean(&used)?;
     Ok(Image::from_directory(image))
 }
 
 /// What of an image is written in this program.
 fn recipe_key() -> String {
     let mut key = system::key()
+        .with("knows what its programs were compiled from")
         .with(files::INITRAMFS_INIT)
         .with(files::GUEST_KERNEL);
     for (path, content, _) in files::DOM0 {

@@ -1,5 +1,6 @@
 //! The programs that run in the hosts, compiled from this source tree without any library of the system.
 
+use std::collections::BTreeSet;
 use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,6 +9,8 @@ use std::process::Command;
 use s_core_lab::{LabError, system};
 
 use crate::cache::{Cache, file_error};
+
+use super::compiled;
 
 /// What they are compiled for.
 const TARGET: &str = "x86_64-unknown-linux-gnu";
@@ -18,6 +21,19 @@ const PROFILE: [&str; 3] = [
     "profile.release.strip=\"symbols\"",
 ];
 
+/// What cargo is to compile.
+const AGENT: [&str; 6] = [
+    "-p",
+    "s-core-examples",
+    "--features",
+    "netlink",
+    "--example",
+    "dom0-agent",
+];
+const GUEST: [&str; 4] = ["-p", "s-core-xen-guest", "--bin", "xen-guest"];
+/// What all programs depend on beside their own files.
+const OF_ALL: [&str; 2] = ["Cargo.lock", "Cargo.toml"];
+
 /// The programs, as bytes.
 #[derive(Debug)]
 pub(super) struct Programs {
@@ -25,6 +41,8 @@ pub(super) struct Programs {
     pub(super) agent: Vec<u8>,
     /// The VMs' init.
     pub(super) guest: Vec<u8>,
+    /// The files of the source tree that they were compiled from.
+    pub(super) files: BTreeSet<PathBuf>,
 }
 
 pub(super) fn make(cache: &Cache) -> Result<Programs, LabError> {
@@ -36,29 +54,22 @@ pub(super) fn make(cache: &Cache) -> Result<Programs, LabError> {
         )));
     }
     let target = cache.path("target");
-    let made = |profile: &str, what: &[&str], file: &str| {
+    let mut files = BTreeSet::from(OF_ALL.map(PathBuf::from));
+    let mut made = |profile: &str, what: &[&str], file: &str| {
         system::run(compile(&manifest, &target, profile).args(what))?;
         let path = target.join(TARGET).join(profile).join(file);
+        let written = path.with_extension("d");
+        let text = fs::read_to_string(&written).map_err(|source| file_error(&written, source))?;
+        let of_tree = compiled::files(&text, &workspace()).into_iter();
+        files.extend(of_tree.filter(|file| !workspace().join(file).starts_with(&target)));
         fs::read(&path).map_err(|source| file_error(&path, source))
     };
+    let agent = made("release", &AGENT, "examples/dom0-agent")?;
+    let guest = made("guest", &GUEST, "xen-guest")?;
     Ok(Programs {
-        agent: made(
-            "release",
-            &[
-                "-p",
-                "s-core-examples",
-                "--features",
-                "netlink",
-                "--example",
-                "dom0-agent",
-            ],
-            "examples/dom0-agent",
-        )?,
-        guest: made(
-            "guest",
-            &["-p", "s-core-xen-guest", "--bin", "xen-guest"],
-            "xen-guest",
-        )?,
+        agent,
+        guest,
+        files,
     })
 }
 
@@ -75,7 +86,7 @@ fn compile(manifest: &Path, target: &Path, profile: &str) -> Command {
 }
 
 /// Where this crate was compiled.
-fn workspace() -> PathBuf {
+pub(super) fn workspace() -> PathBuf {
     let own = Path::new(env!("CARGO_MANIFEST_DIR"));
     own.ancestors().nth(2).unwrap_or(own).to_owned()
 }

@@ -59,6 +59,8 @@ apt-get download -o APT::Sandbox::User=root HYPERVISOR SOURCE "$kernel"
 /// The parts of the made directory.
 #[derive(Debug)]
 pub(super) struct System {
+    /// Of all the following.
+    pub(super) directory: PathBuf,
     /// The file system's root.
     pub(super) root: PathBuf,
     /// The hypervisor's package, unpacked.
@@ -89,6 +91,7 @@ pub(super) fn make(cache: &Cache, tell: &dyn Fn(BuildStep)) -> Result<System, La
         hypervisor: directory.join("hypervisor"),
         kernel: directory.join("kernel"),
         source: find(&packages, SOURCE, ".deb")?,
+        directory,
     })
 }
 

@@ -87,11 +87,12 @@ pub(super) fn attempt(
         }
         Err(error) => (Told::default(), plain(&error.to_string())),
     };
-    let milliseconds = |time: Duration| (time.as_secs_f64() * 1e6).round() / 1e3;
     let row = Row {
         began: began.as_secs(),
         load_percent: turn.load_percent,
         load_mbit: told.load_mbit,
+        vm: hosts.vm.clone(),
+        transport: hosts.transport,
         source: hosts.pair[home.at].ssh.clone(),
         target: hosts.pair[1 - home.at].ssh.clone(),
         outcome,
@@ -105,6 +106,11 @@ pub(super) fn attempt(
         problem,
     };
     Ok((row, found))
+}
+
+/// As it is written to the file.
+pub(super) fn milliseconds(time: Duration) -> f64 {
+    (time.as_secs_f64() * 1e6).round() / 1e3
 }
 
 /// Has the VM migrated while the target listens.

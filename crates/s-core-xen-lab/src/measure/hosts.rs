@@ -66,6 +66,10 @@ fn plain_ssh() -> Vec<String> {
         "BatchMode=yes",
         "-o",
         "ConnectTimeout=20",
+        "-o",
+        "ServerAliveInterval=15",
+        "-o",
+        "ServerAliveCountMax=4",
     ]
     .map(str::to_owned)
     .into()
@@ -89,7 +93,8 @@ impl Hosts {
     /// address = "10.0.0.2"
     /// ```
     ///
-    /// `ssh`, a list of words, replaces `ssh -T -o BatchMode=yes -o ConnectTimeout=20`.
+    /// `ssh`, a list of words, replaces `ssh -T -o BatchMode=yes -o ConnectTimeout=20 -o ServerAliveInterval=15 -o
+    /// ServerAliveCountMax=4`.
     ///
     /// # Errors
     ///
@@ -264,7 +269,8 @@ address = "10.0.0.2"
             .collect();
         assert_eq!(
             words.join(" "),
-            "--kill-after=5 90 ssh -T -o BatchMode=yes -o ConnectTimeout=20 root@xen2 xl list"
+            "--kill-after=5 90 ssh -T -o BatchMode=yes -o ConnectTimeout=20 -o ServerAliveInterval=15 \
+             -o ServerAliveCountMax=4 root@xen2 xl list"
         );
     }
 

@@ -6,7 +6,7 @@ use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use s_core_lab::LabError;
+use s_core_lab::{LabError, system};
 
 use super::hosts::Hosts;
 use super::scripts::{self, LONGEST, READY};
@@ -80,8 +80,8 @@ impl Listening {
         let by = Instant::now() + END;
         while let Ok(None) = self.child.try_wait() {
             if Instant::now() >= by {
-                // It may have ended just now.
-                let _ = self.child.kill();
+                // `timeout` ends what it runs, too, by SIGKILL if need be; killed itself it would leave it.
+                system::terminate(&self.child);
                 let _ = self.child.wait();
                 return;
             }

@@ -4,7 +4,10 @@ use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
-use super::{MeasureError, Row};
+use super::attempt::milliseconds;
+use super::row::COLUMNS;
+use super::{Hosts, MeasureError, Row, Settings};
+use crate::run::Transport;
 
 /// The most octets that a file may have: some hundred thousand migrations.
 const MOST_FILE: u64 = 64 << 20;
@@ -44,7 +47,12 @@ impl Log {
         let text = fs::read_to_string(path).map_err(error)?;
         let whole = text.rfind('\n').map_or(0, |end| end + 1);
         file.set_len(whole as u64).map_err(error)?;
-        let rows = csv::Reader::from_reader(&text.as_bytes()[..whole]);
+        let mut rows = csv::Reader::from_reader(&text.as_bytes()[..whole]);
+        if whole > 0 {
+            let header = rows.headers();
+            let header = header.map_err(|problem| MeasureError::content(path, problem))?;
+            check_columns(header).map_err(|problem| MeasureError::content(path, problem))?;
+        }
         let rows: Result<Vec<Row>, _> = rows.into_deserialize().collect();
         Ok(Self {
             rows: rows.map_err(|problem| MeasureError::content(path, problem))?,
@@ -56,6 +64,45 @@ impl Log {
     /// All migrations, as they were made.
     pub fn rows(&self) -> &[Row] {
         &self.rows
+    }
+
+    /// Whether migrations of this VM between these hosts, in this manner, may stand beside those that are there: else they would
+    /// become one figure.
+    ///
+    /// # Errors
+    ///
+    /// [`MeasureError::Content`] names the line that differs and in what.
+    pub fn check(&self, hosts: &Hosts, settings: &Settings) -> Result<(), MeasureError> {
+        let [one, other] = hosts.names();
+        let pairs = [[one, other], [other, one]];
+        let probe_ms = milliseconds(settings.probe);
+        // The header is the first line.
+        for (line, row) in (2..).zip(&self.rows) {
+            let [source, target] = [row.source.as_str(), &row.target];
+            let there = if !pairs.contains(&[source, target]) {
+                format!("between {source} and {target}")
+            } else if row.vm != hosts.vm {
+                format!("of the VM {}", row.vm)
+            } else if row.transport != hosts.transport {
+                format!("with transport {}", name(row.transport))
+            } else if row.probe_ms != probe_ms {
+                format!("with a probe every {} ms", row.probe_ms)
+            } else {
+                continue;
+            };
+            let wanted = format!(
+                "{} between {one} and {other}, transport {}, a probe every {probe_ms} ms",
+                hosts.vm,
+                name(hosts.transport)
+            );
+            return Err(MeasureError::content(
+                &self.path,
+                format!(
+                    "line {line} is a migration {there}, and wanted are those of {wanted}: choose another directory"
+                ),
+            ));
+        }
+        Ok(())
     }
 
     /// Adds one; it is on the disk when this returns.
@@ -84,12 +131,34 @@ impl Log {
     }
 }
 
+const fn name(transport: Transport) -> &'static str {
+    match transport {
+        Transport::Stream => "stream",
+        Transport::Ssh => "ssh",
+    }
+}
+
+fn check_columns(header: &csv::StringRecord) -> Result<(), String> {
+    let absent = COLUMNS
+        .iter()
+        .find(|name| header.iter().all(|of| of != **name));
+    match absent {
+        None => Ok(()),
+        Some(absent) => Err(format!(
+            "has no column {absent}: it is not a file of migrations, or was written by another version; choose another directory"
+        )),
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use super::super::attempt::tests::settings;
     use super::super::row::tests::row;
     use super::*;
 
-    const HEADER: &str = "began,load_percent,load_mbit,source,target,outcome,bytes,seconds,downtime_ms,longest_gap_ms,probe_ms,memory_mib,\
+    const HEADER: &str = "began,load_percent,load_mbit,vm,transport,source,target,outcome,bytes,seconds,downtime_ms,longest_gap_ms,probe_ms,memory_mib,\
                           dirty_mb_per_second,problem\n";
 
     #[test]
@@ -100,7 +169,7 @@ mod tests {
         assert!(log.rows().is_empty());
         log.append(row(30)).unwrap();
         drop(log);
-        let line = "1700000000,30,30.0,root@xen1,root@xen2,moved,43123456,5.9,2900.0,,10.0,40,0.125,\"none, \"\"in\"\" truth\"\n";
+        let line = "1700000000,30,30.0,v1,stream,root@xen1,root@xen2,moved,43123456,5.9,2900.0,,10.0,40,0.125,\"none, \"\"in\"\" truth\"\n";
         let whole = format!("{HEADER}{line}");
         assert_eq!(fs::read_to_string(&path).unwrap(), whole);
         // Cut within a second line.
@@ -124,17 +193,71 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("other.csv");
         for (text, says) in [
-            ("a,b\n1,2\n", "line: 2"),
+            ("a,b\n1,2\n", "has no column began: "),
             (
-                &format!("{HEADER}x,30,,a,b,moved,,,,,10,40,0,\n"),
+                &format!(
+                    "{}1,30,,a,b,moved,,,,,10,40,0,\n",
+                    HEADER.replace("vm,transport,", "")
+                ),
+                "has no column vm: it is not a file of migrations, or was written by another version",
+            ),
+            (
+                &format!("{HEADER}x,30,,v,stream,a,b,moved,,,,,10,40,0,\n"),
                 "line: 2",
             ),
-            (&format!("{HEADER}1,30,,a,b,gone,,,,,10,40,0,\n"), "gone"),
+            (
+                &format!("{HEADER}1,30,,v,stream,a,b,gone,,,,,10,40,0,\n"),
+                "gone",
+            ),
         ] {
             fs::write(&path, text).unwrap();
             let refused = Log::open(&path).unwrap_err().to_string();
             assert!(refused.contains(says), "{refused}");
             assert_eq!(fs::read_to_string(&path).unwrap(), text);
         }
+    }
+
+    #[test]
+    fn only_like_stands_beside_like() {
+        const HOSTS: &str = "vm = 'v1'\naddress = '10.0.1.1'\nlink_mbit = 100\n\
+                             host = [{ ssh = 'root@xen1', address = '10.0.0.1' }, { ssh = 'root@xen2', address = '10.0.0.2' }]\n";
+        let directory = tempfile::tempdir().unwrap();
+        let mut log = Log::open(&directory.path().join("migrations.csv")).unwrap();
+        let settings = Settings {
+            probe: Duration::from_millis(10),
+            ..settings()
+        };
+        for load in [0, 10] {
+            log.append(row(load)).unwrap();
+        }
+        let check = |log: &Log, hosts: &str| {
+            let checked = log.check(&Hosts::parse(hosts).unwrap(), &settings);
+            checked.map_err(|error| error.to_string())
+        };
+        assert_eq!(check(&log, HOSTS), Ok(()));
+        for (from, to, says) in [
+            (
+                "'root@xen2'",
+                "'xen3'",
+                "line 2 is a migration between root@xen1 and root@xen2, and",
+            ),
+            ("vm = 'v1'", "vm = 'v2'", "of the VM v1"),
+            ("vm =", "transport = 'ssh'\nvm =", "with transport stream"),
+        ] {
+            let refused = check(&log, &HOSTS.replace(from, to)).unwrap_err();
+            assert!(refused.contains(says), "{refused}");
+        }
+        // The VM came back; the probes were others.
+        let (mut back, mut often) = (row(20), row(20));
+        (back.source, back.target) = (back.target, back.source);
+        often.probe_ms = 1.0;
+        log.append(back).unwrap();
+        assert_eq!(check(&log, HOSTS), Ok(()));
+        log.append(often).unwrap();
+        let refused = check(&log, HOSTS).unwrap_err();
+        assert!(
+            refused.contains("line 5 is a migration with a probe every 1 ms"),
+            "{refused}"
+        );
     }
 }

@@ -126,7 +126,8 @@ impl MeasureError {
 ///
 /// # Errors
 ///
-/// [`MeasureError`]; the log holds all migrations until then, also the one of which nobody knows where it ended.
+/// [`MeasureError`], also for a log that holds others than are wanted ([`Log::check`]). It holds all migrations until then, also the
+/// one of which nobody knows where it ended.
 pub fn measure(
     hosts: &Hosts,
     settings: &Settings,
@@ -134,6 +135,7 @@ pub fn measure(
     stop: &dyn Fn() -> bool,
     tell: &mut dyn FnMut(&Row),
 ) -> Result<(), MeasureError> {
+    log.check(hosts, settings)?;
     let measured = take_turns(hosts, settings, log, stop, tell);
     if settings.most_dirty > 0.0 {
         // An error before counts more.

@@ -2,6 +2,28 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::run::Transport;
+
+/// The columns of the file, in order.
+pub(super) const COLUMNS: [&str; 16] = [
+    "began",
+    "load_percent",
+    "load_mbit",
+    "vm",
+    "transport",
+    "source",
+    "target",
+    "outcome",
+    "bytes",
+    "seconds",
+    "downtime_ms",
+    "longest_gap_ms",
+    "probe_ms",
+    "memory_mib",
+    "dirty_mb_per_second",
+    "problem",
+];
+
 /// A migration, as a line of the file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -12,6 +34,10 @@ pub struct Row {
     pub load_percent: u32,
     /// The load that the source offered, in Mbit/s of frames; none without load or if it is not known.
     pub load_mbit: Option<f64>,
+    /// What Xen calls the VM.
+    pub vm: String,
+    /// How its memory got from host to host.
+    pub transport: Transport,
     /// Where the VM was.
     pub source: String,
     /// Where it was sent.
@@ -58,6 +84,8 @@ pub(super) mod tests {
             began: 1_700_000_000,
             load_percent,
             load_mbit: Some(f64::from(load_percent)),
+            vm: "v1".into(),
+            transport: Transport::Stream,
             source: "root@xen1".into(),
             target: "root@xen2".into(),
             outcome: Outcome::Moved,

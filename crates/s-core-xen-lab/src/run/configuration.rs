@@ -9,7 +9,7 @@ use s_core_backend::ovs::IP_PAIR_COOKIE;
 use s_core_lab::run::link_weights;
 use s_core_lab::{HostNumber, Layout};
 use s_core_token::PolicyKind;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::plan::Plan;
 
@@ -26,7 +26,7 @@ pub(crate) const AGENT: &str = "/run/s-core-agent.pid";
 const END: &str = "END-OF-FILE";
 
 /// How the memory of a VM gets from host to host.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Transport {
     /// As it is, over TCP (socat): half the time that ssh takes. The target's agent lets in only whom it expects.

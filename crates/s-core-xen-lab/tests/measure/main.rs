@@ -12,6 +12,20 @@ use std::time::{Duration, Instant};
 use s_core_lab::traffic::{Endpoint, ProbeSettings, Probes};
 use s_core_xen_lab::measure::{Hosts, Log, MeasureError, Outcome, Row, Settings, measure};
 
+fn settings(loads: &[u32], migrations: usize) -> Settings {
+    Settings {
+        loads: loads.into(),
+        migrations,
+        limit: Duration::from_secs(60),
+        probe: Duration::from_millis(2),
+        most_dirty: 0.0,
+        working_set_mib: 4,
+        seed: 1,
+        margin: Duration::from_millis(30),
+        patience: Duration::from_millis(300),
+    }
+}
+
 /// Two hosts, VM `v1` on the first, and something that answers for it.
 struct Fake {
     root: tempfile::TempDir,
@@ -64,17 +78,7 @@ impl Fake {
 
     /// Measures, and gives all rows of the file and how it ended.
     fn measure(&self, loads: &[u32], migrations: usize) -> (Vec<Row>, Result<(), MeasureError>) {
-        let settings = Settings {
-            loads: loads.into(),
-            migrations,
-            limit: Duration::from_secs(60),
-            probe: Duration::from_millis(2),
-            most_dirty: 0.0,
-            working_set_mib: 4,
-            seed: 1,
-            margin: Duration::from_millis(30),
-            patience: Duration::from_millis(300),
-        };
+        let settings = settings(loads, migrations);
         let mut log = Log::open(&self.file("migrations.csv")).unwrap();
         let before = log.rows().len();
         let mut told = Vec::new();
@@ -126,6 +130,25 @@ fn moves_and_goes_on() {
     ended.unwrap();
     assert_eq!((more.len(), &more[..4]), (6, &rows[..]));
     assert_eq!(more[4].source, "one");
+}
+
+#[test]
+fn other_probes_want_another_file() {
+    let fake = Fake::new();
+    let (rows, ended) = fake.measure(&[0], 1);
+    ended.unwrap();
+    let mut log = Log::open(&fake.file("migrations.csv")).unwrap();
+    let others = Settings {
+        probe: Duration::from_millis(3),
+        ..settings(&[0], 2)
+    };
+    let refused = measure(&fake.hosts, &others, &mut log, &|| false, &mut |_| ());
+    let refused = refused.unwrap_err().to_string();
+    assert!(
+        refused.contains("line 2 is a migration with a probe every 2 ms"),
+        "{refused}"
+    );
+    assert_eq!(log.rows(), rows);
 }
 
 #[test]

@@ -292,6 +292,8 @@ fn nothing() -> Block {
 
 #[cfg(test)]
 mod tests {
+    use s_core_xen_lab::run::Transport;
+
     use super::*;
 
     fn row(load_percent: u32, outcome: Outcome, seconds: f64) -> Row {
@@ -299,6 +301,8 @@ mod tests {
             began: 0,
             load_percent,
             load_mbit: None,
+            vm: "v1".into(),
+            transport: Transport::Stream,
             source: "one".into(),
             target: "two".into(),
             outcome,
