@@ -164,11 +164,11 @@ impl Xl {
             .max_by_key(ListedDomain::is_at_home))
     }
 
-    /// Completes what `xl list -l` left out about a domain.
+    /// Completes what `xl list -l` left out about a domain that is listed.
     fn complete(
         &self,
         config: DomainConfig,
-        listed: &[ListedDomain],
+        listed: &ListedDomain,
         budget: &Budget,
     ) -> Result<Domain, HypervisorError> {
         let known: Option<Vec<MacAddr>> = config.macs.iter().copied().collect();
@@ -180,17 +180,11 @@ impl Xl {
                 .map(|interface| interface.mac)
                 .collect(),
         };
-        let is_it = |domain: &&ListedDomain| domain.uuid == Some(config.uuid);
-        let memory_now = || Some(listed.iter().find(is_it)?.memory_mib);
-        let Some(memory_mib) = config.memory_mib.or_else(memory_now) else {
-            let message = format!("it does not tell the memory of {:?}", config.name);
-            return Err(self.malformed_list(message));
-        };
         Ok(Domain {
             uuid: config.uuid,
-            name: config.name,
+            name: listed.name.clone(),
             macs,
-            memory_mib,
+            memory_mib: config.memory_mib.unwrap_or(listed.memory_mib),
             address: config.address,
         })
     }
@@ -247,24 +241,23 @@ impl Xl {
 }
 
 impl Hypervisor for Xl {
-    /// The guests of `xl list -l`, without those that are half migrated.
+    /// The guests at home in `xl list -v`: none that is half migrated, suspended or has shut down.
     ///
-    /// `xl list -l` passes over a domain that it cannot read, for instance one that is being built. So the list is
-    /// compared with `xl list -v`, and a guest at home there that it lacks is an error that names the guest.
+    /// What is configured of them is in `xl list -l`, which passes over a domain that it cannot read, for instance one that is
+    /// being built. A guest that it lacks is an error that names the guest.
     fn domains(&self, deadline: Duration) -> Result<Vec<Domain>, HypervisorError> {
         let budget = Budget::new(deadline);
         let configs = self.configs(deadline)?;
         let listed = self.list(budget.remaining())?;
-        let is_there = |uuid| configs.iter().any(|config| Some(config.uuid) == uuid);
-        let mut guests = listed.iter().filter(|domain| domain.domid != 0);
-        if let Some(missing) = guests.find(|guest| guest.is_at_home() && !is_there(guest.uuid)) {
-            let message = format!("{:?} is missing, which xl list -v shows", missing.name);
-            return Err(self.malformed_list(message));
-        }
-        configs
-            .into_iter()
-            .filter(|config| !is_half_migrated(&config.name))
-            .map(|config| self.complete(config, &listed, &budget))
+        listed
+            .iter()
+            .filter(|guest| guest.domid != 0 && guest.is_at_home())
+            .map(|guest| {
+                let missing = || format!("{:?} is missing, which xl list -v shows", guest.name);
+                let config = config_of(&configs, guest);
+                let config = config.ok_or_else(|| self.malformed_list(missing()))?;
+                self.complete(config, guest, &budget)
+            })
             .collect()
     }
 
@@ -283,10 +276,9 @@ impl Hypervisor for Xl {
         incoming
             .iter()
             .map(|domain| {
-                let same = |config: &&DomainConfig| config.domid == domain.domid;
-                let config = configs.iter().find(same).cloned();
+                let config = config_of(&configs, domain);
                 let config = config.map_or_else(|| self.bare(domain), Ok)?;
-                self.complete(config, &incoming, &budget)
+                self.complete(config, domain, &budget)
             })
             .collect()
     }
@@ -386,7 +378,7 @@ impl Hypervisor for Xl {
         true
     }
 
-    /// The domains that are called `NAME--migratedaway` and are suspended, or `NAME--incoming` and are paused.
+    /// The domains that are suspended, and those that are called `NAME--incoming` and are paused.
     fn leftovers(&self, deadline: Duration) -> Result<Vec<Leftover>, HypervisorError> {
         let left = |domain: ListedDomain| {
             Some(Leftover {
@@ -405,6 +397,9 @@ impl Hypervisor for Xl {
         kind: LeftoverKind,
         deadline: Duration,
     ) -> Result<bool, HypervisorError> {
+        if kind == LeftoverKind::Suspended {
+            return Ok(false);
+        }
         let budget = Budget::new(deadline);
         let listed = self.list(deadline)?;
         let is_it =
@@ -415,6 +410,13 @@ impl Hypervisor for Xl {
         let args = ["destroy", &domain.domid.to_string()];
         self.ask(&args, budget.remaining(), |_| Ok(true))
     }
+}
+
+/// What is configured of a domain that is listed.
+fn config_of(configs: &[DomainConfig], listed: &ListedDomain) -> Option<DomainConfig> {
+    let is_it =
+        |config: &&DomainConfig| config.domid == listed.domid && Some(config.uuid) == listed.uuid;
+    configs.iter().find(is_it).cloned()
 }
 
 /// The beginning of a file of the kernel, which tells of the first processor.
