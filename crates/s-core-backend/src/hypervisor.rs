@@ -176,11 +176,12 @@ pub enum HypervisorError {
 /// All calls block, but never longer than the deadline given. The trait is object-safe and
 /// its methods take `&self`, so that one thread can list domains while another waits for a migration.
 pub trait Hypervisor: Send + Sync + fmt::Debug {
-    /// The guest domains that run here, without the control domain itself; none that is suspended or has shut down.
+    /// The guest domains that run here, without the control domain itself; none that is suspended or has shut down. One of
+    /// which the hypervisor does not tell how it is configured, as while it is being built, may be left out; it takes room nevertheless.
     ///
     /// # Errors
     ///
-    /// [`HypervisorError`] if the list could not be obtained whole; a partial list is never returned.
+    /// [`HypervisorError`] if the list could not be obtained.
     fn domains(&self, deadline: Duration) -> Result<Vec<Domain>, HypervisorError>;
 
     /// The domains that are arriving by migration and do not run here yet, whoever let them in: after a restart an

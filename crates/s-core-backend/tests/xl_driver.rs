@@ -155,23 +155,27 @@ fn incoming_domains_are_arriving_and_no_others() {
     fake.driver().arriving(AMPLE).unwrap_err();
 }
 
+/// One that is being built, or another's device model, hides nobody else.
 #[test]
-fn a_guest_that_list_long_leaves_out_is_named() {
+fn a_guest_that_list_long_leaves_out_takes_room_and_is_left_out() {
     let fake = FakeXl::new();
     let json = include_str!("data/xen/xl-list-l.xen2.json");
     let mut domains: Vec<serde_json::Value> = serde_json::from_str(json).unwrap();
     domains.retain(|domain| domain["config"]["c_info"]["name"] != "vm1");
     fake.answer("list-l", &serde_json::to_string(&domains).unwrap());
-    let error = fake.driver().domains(AMPLE).unwrap_err().to_string();
-    assert!(
-        error.ends_with("list -l: \"vm1\" is missing, which xl list -v shows"),
-        "{error}"
-    );
-    // One that is going, or is no longer at home, may be absent.
     let list = include_str!("data/xen/xl-list-v.txt");
-    for left in ["(null) 4 80 1 --ps-d", "vm1--migratedaway 4 80 1 ---ss-"] {
+    for left in [
+        VM1,
+        "vm1 4 80 1 --p---",
+        "vm2-dm 4 32 1 -b----",
+        "(null) 4 80 1 --ps-d",
+        "vm1--migratedaway 4 80 1 ---ss-",
+    ] {
         fake.answer("list-v", &list.replace(VM1, left));
-        assert_eq!(fake.driver().domains(AMPLE).unwrap().len(), 2);
+        let names = fake.driver().domains(AMPLE).unwrap().into_iter();
+        assert!(names.map(|domain| domain.name).eq(["vm2", "vm6"]), "{left}");
+        let free = fake.driver().free_capacity(AMPLE).unwrap();
+        assert_eq!(free.vm_slots, 13, "{left}");
     }
 }
 

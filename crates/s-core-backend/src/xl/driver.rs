@@ -4,12 +4,13 @@ use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use s_core_flow::MacAddr;
 use s_core_model::{CpuModel, ServerId};
 
+use super::left_out::LeftOut;
 use super::list::is_half_migrated;
 use super::outcome::{Sighting, classify, reason, settle};
 use super::{
@@ -40,6 +41,7 @@ const SHORTEST_MIGRATION: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct Xl {
     config: XlConfig,
+    left_out: Mutex<LeftOut>,
 }
 
 impl Xl {
@@ -53,7 +55,10 @@ impl Xl {
             return Err(InvalidXlConfig::NoProgram);
         }
         config.transport.check()?;
-        Ok(Self { config })
+        Ok(Self {
+            config,
+            left_out: Mutex::default(),
+        })
     }
 
     /// All domains with their UUIDs (`xl list -v`, `xm list -l`), the control domain included.
@@ -191,10 +196,13 @@ impl Xl {
 
     /// What `xl list -v` alone tells of a domain.
     fn bare(&self, domain: &ListedDomain) -> Result<DomainConfig, HypervisorError> {
-        let unknown = || format!("it does not tell the UUID of {:?}", domain.name);
+        let unknown = || HypervisorError::Malformed {
+            what: format!("{} list -v", self.config.program.display()),
+            message: format!("it does not tell the UUID of {:?}", domain.name),
+        };
         Ok(DomainConfig {
             domid: domain.domid,
-            uuid: domain.uuid.ok_or_else(|| self.malformed_list(unknown()))?,
+            uuid: domain.uuid.ok_or_else(unknown)?,
             name: domain.name.clone(),
             memory_mib: None,
             macs: Vec::new(),
@@ -208,13 +216,6 @@ impl Xl {
             Ok(Some(listed)) => Sighting::Listed(listed),
             Ok(None) => Sighting::Absent,
             Err(error) => Sighting::Failed(error.to_string()),
-        }
-    }
-
-    fn malformed_list(&self, message: String) -> HypervisorError {
-        HypervisorError::Malformed {
-            what: format!("{} list -l", self.config.program.display()),
-            message,
         }
     }
 
@@ -243,22 +244,29 @@ impl Xl {
 impl Hypervisor for Xl {
     /// The guests at home in `xl list -v`: none that is half migrated, suspended or has shut down.
     ///
-    /// What is configured of them is in `xl list -l`, which passes over a domain that it cannot read, for instance one that is
-    /// being built. A guest that it lacks is an error that names the guest.
+    /// What is configured of them is in `xl list -l`, which passes over a domain that it cannot read: one that is being built, or
+    /// another's device model (`NAME-dm`). Such a guest is left out, which is said once if it runs.
     fn domains(&self, deadline: Duration) -> Result<Vec<Domain>, HypervisorError> {
         let budget = Budget::new(deadline);
         let configs = self.configs(deadline)?;
         let listed = self.list(budget.remaining())?;
-        listed
-            .iter()
-            .filter(|guest| guest.domid != 0 && guest.is_at_home())
-            .map(|guest| {
-                let missing = || format!("{:?} is missing, which xl list -v shows", guest.name);
-                let config = config_of(&configs, guest);
-                let config = config.ok_or_else(|| self.malformed_list(missing()))?;
-                self.complete(config, guest, &budget)
-            })
-            .collect()
+        let mut domains = Vec::new();
+        let mut left_out = Vec::new();
+        let is_guest = |listed: &&ListedDomain| listed.domid != 0 && listed.is_at_home();
+        for guest in listed.iter().filter(is_guest) {
+            match config_of(&configs, guest) {
+                Some(config) => domains.push(self.complete(config, guest, &budget)?),
+                None => left_out.push(guest),
+            }
+        }
+        let mut noted = self.left_out.lock().unwrap_or_else(PoisonError::into_inner);
+        for guest in noted.note(&left_out) {
+            tracing::warn!(
+                domain = guest.name,
+                "left out, though it takes room here: xl list -l does not tell how it is configured"
+            );
+        }
+        Ok(domains)
     }
 
     /// The domains that `xl list -v` calls `NAME--incoming`; if there are any, `xl list -l` tells more about them.

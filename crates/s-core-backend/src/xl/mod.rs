@@ -29,6 +29,7 @@ mod cpu;
 mod driver;
 mod error;
 mod info;
+mod left_out;
 mod list;
 mod list_long;
 mod network_list;
