@@ -386,8 +386,12 @@ impl Hypervisor for Xl {
         true
     }
 
-    /// The domains that are suspended, and those that are called `NAME--incoming` and are paused.
+    /// The domains that are suspended, and those that are called `NAME--incoming` and are paused. None with [`Dialect::Xm`]: what a
+    /// `xend` has left looks like what it is at work on, even after its `xm` was ended.
     fn leftovers(&self, deadline: Duration) -> Result<Vec<Leftover>, HypervisorError> {
+        if self.config.dialect == Dialect::Xm {
+            return Ok(Vec::new());
+        }
         let left = |domain: ListedDomain| {
             Some(Leftover {
                 kind: domain.leftover()?,
@@ -405,7 +409,7 @@ impl Hypervisor for Xl {
         kind: LeftoverKind,
         deadline: Duration,
     ) -> Result<bool, HypervisorError> {
-        if kind == LeftoverKind::Suspended {
+        if kind == LeftoverKind::Suspended || self.config.dialect == Dialect::Xm {
             return Ok(false);
         }
         let budget = Budget::new(deadline);

@@ -61,7 +61,7 @@ pub(super) fn is_half_migrated(name: &str) -> bool {
 }
 
 /// What `xl` adds to the name of a domain that it builds from a migration, until it may start it.
-const INCOMING: &str = "--incoming";
+pub(super) const INCOMING: &str = "--incoming";
 /// And to that of one that it has suspended and the target may start.
 pub(super) const MIGRATED_AWAY: &str = "--migratedaway";
 
