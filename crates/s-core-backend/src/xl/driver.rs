@@ -292,7 +292,7 @@ impl Hypervisor for Xl {
     }
 
     /// Slots: those configured, less one for each domain listed, half-migrated ones included.
-    /// Memory: what is free and not claimed (`xl info`), less the reserve.
+    /// Memory: what is free and not claimed, which is what `xl info` calls free, less the reserve.
     fn free_capacity(&self, deadline: Duration) -> Result<FreeCapacity, HypervisorError> {
         let budget = Budget::new(deadline);
         let info = self.info(deadline)?;
@@ -303,7 +303,6 @@ impl Hypervisor for Xl {
             .count();
         let memory_mib = info
             .free_memory_mib
-            .saturating_sub(info.outstanding_claims_mib)
             .saturating_sub(self.config.reserve_mib.into());
         Ok(FreeCapacity {
             vm_slots: self
