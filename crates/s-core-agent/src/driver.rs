@@ -420,11 +420,16 @@ impl Driver {
             Action::Refuse(vm) => tracing::warn!(%vm, "not let in: no room is reserved for it"),
             Action::Report(report) => {
                 log(&report, &mut self.warnings);
-                if let Report::OutcomeKnown { vm, target, moved } = report {
-                    match moved {
-                        true => self.verify(vm, target),
-                        false => drop(self.departing.remove(&vm)),
+                match report {
+                    Report::OutcomeKnown {
+                        vm,
+                        target,
+                        moved: true,
+                    } => self.verify(vm, target),
+                    Report::OutcomeKnown { vm, .. } | Report::Missing { vm, .. } => {
+                        self.departing.remove(&vm);
                     }
+                    _ => {}
                 }
                 self.tell(Event::Node(report));
             }

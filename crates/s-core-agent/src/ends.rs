@@ -40,6 +40,11 @@ impl Driver {
                     tracing::warn!(domain = left.name, uuid = %left.uuid, "suspended here since its migration, which may be all that there is of it; \
                         look for its UUID with `xl list -v` on all hosts, and only if it runs on one of them, `xl destroy` it here");
                 }
+                LeftoverKind::Suspended => {
+                    tracing::warn!(domain = left.name, uuid = %left.uuid, "suspended under its own name, so it does not run: it is being saved, or its migration was \
+                        cut off before the target could start it; unless `xl save` or `xl migrate` is at work on it, and if `xl list -v` shows its UUID on no other host, \
+                        `xl resume` it (where this Xen has that), or `xl destroy` it here and start it anew");
+                }
                 LeftoverKind::Incoming => {
                     tracing::warn!(domain = left.name, uuid = %left.uuid, "arriving for longer than a migration may take; look for its UUID with \
                         `xl list -v` on all hosts, and only if it runs on one of them, `xl destroy` it here");

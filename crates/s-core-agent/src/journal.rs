@@ -29,6 +29,10 @@ pub(crate) fn log(report: &Report, often: &mut Throttle) {
         Report::OutcomeKnown { vm, target, moved } => {
             tracing::info!(%vm, %target, moved, "it is known now how the migration ended");
         }
+        Report::Missing { vm, target } => {
+            tracing::warn!(%vm, %target, "missing: after a migration of unknown outcome it runs neither here nor on its target; it has gone on from there, or it runs nowhere: \
+                look with `xl list -v` on all hosts where its domain is, and whether it is suspended (`---ss-`)");
+        }
         Report::Skipped { vm, why } => match why {
             WhySkipped::NotFound => tracing::info!(%vm, "nobody hosts this VM; it is passed over"),
             WhySkipped::NoAcknowledgement(server)

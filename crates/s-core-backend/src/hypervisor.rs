@@ -110,6 +110,9 @@ pub struct Leftover {
 pub enum LeftoverKind {
     /// At its source: suspended, when the target had been allowed to start the domain (`NAME--migratedaway`).
     MigratedAway,
+    /// At its source: suspended under its own name, when the target had not been allowed to start it. So it runs nowhere, and is
+    /// never destroyed. A domain that is being saved looks like this too.
+    Suspended,
     /// At its target: not started (`NAME--incoming`).
     Incoming,
 }
@@ -173,11 +176,12 @@ pub enum HypervisorError {
 /// All calls block, but never longer than the deadline given. The trait is object-safe and
 /// its methods take `&self`, so that one thread can list domains while another waits for a migration.
 pub trait Hypervisor: Send + Sync + fmt::Debug {
-    /// The guest domains that run here, without the control domain itself.
+    /// The guest domains that run here, without the control domain itself; none that is suspended or has shut down. One of
+    /// which the hypervisor does not tell how it is configured, as while it is being built, may be left out; it takes room nevertheless.
     ///
     /// # Errors
     ///
-    /// [`HypervisorError`] if the list could not be obtained whole; a partial list is never returned.
+    /// [`HypervisorError`] if the list could not be obtained.
     fn domains(&self, deadline: Duration) -> Result<Vec<Domain>, HypervisorError>;
 
     /// The domains that are arriving by migration and do not run here yet, whoever let them in: after a restart an
@@ -221,8 +225,8 @@ pub trait Hypervisor: Send + Sync + fmt::Debug {
         Ok(Vec::new())
     }
 
-    /// Destroys a leftover, if there is still one of this UUID and kind; says whether there was. Only for whoever knows that
-    /// the domain runs elsewhere, as a leftover may be all that there is of it.
+    /// Destroys a leftover, if there is still one of this UUID and kind, and it is no [`Suspended`](LeftoverKind::Suspended) one;
+    /// says whether it has. Only for whoever knows that the domain runs elsewhere, as a leftover may be all that there is of it.
     ///
     /// # Errors
     ///

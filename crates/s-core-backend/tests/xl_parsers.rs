@@ -213,8 +213,12 @@ fn states() {
     check("-b----", Some(DomainState::Runnable));
     check("------", Some(DomainState::Runnable));
     check("--p---", Some(DomainState::Paused));
-    check("---ss-", Some(DomainState::ShutDown)); // suspended
+    check("---ss-", Some(DomainState::Suspended));
+    check("---s--", Some(DomainState::ShutDown)); // powered off
+    check("---sr-", Some(DomainState::ShutDown)); // to be started again
     check("---sc-", Some(DomainState::ShutDown)); // crashed
+    check("----c-", Some(DomainState::ShutDown)); // crashed, by xm
+    check("---ssd", Some(DomainState::Dying));
     check("--ps-d", Some(DomainState::Dying));
     check("-----", None);
     check("-------", None);

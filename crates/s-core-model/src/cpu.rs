@@ -15,7 +15,7 @@ pub struct CpuModel {
     pub guests: GuestKinds,
     /// What the bits of [`features`](Self::features) stand for: those of two hosts compare only if it is the same.
     pub layout: u8,
-    /// One bit per feature, in the words of Xen's `hw_caps`.
+    /// One bit per feature, in the words of Xen's `hw_caps`: not all that Xen knows.
     pub features: [u32; Self::WORDS],
 }
 

@@ -43,7 +43,15 @@ fn asked_outcome(actions: &[Action]) -> QueryId {
 #[test]
 fn both_ends_say_how_a_migration_ended() {
     let target = server(2);
-    let check = |arrival, listed: bool, known: Option<bool>| {
+    let known = |moved| {
+        Some(Report::OutcomeKnown {
+            vm: HERE,
+            target,
+            moved,
+        })
+    };
+    let missing = Some(Report::Missing { vm: HERE, target });
+    let check = |arrival, listed: bool, wanted: Option<Report>| {
         let (mut lead, query) = unknown_outcome();
         let message = Message::OutcomeResponse {
             query,
@@ -53,20 +61,15 @@ fn both_ends_say_how_a_migration_ended() {
         assert_eq!(lead.receives(2, message), [Action::ListHosted]);
         let here = if listed { &[HERE][..] } else { &[] };
         let actions = lead.hosted(here, 2);
-        let wanted = known.map(|moved| Report::OutcomeKnown {
-            vm: HERE,
-            target,
-            moved,
-        });
         let said = reports(&actions).first().copied().cloned();
         assert_eq!(said, wanted, "{arrival:?}, listed {listed}");
-        if known.is_none() {
+        if said.is_none() {
             asked_outcome(&lead.times_out(TimerKind::Outcome));
         }
     };
-    check(Arrival::Hosted, false, Some(true));
-    check(Arrival::Absent, true, Some(false));
-    check(Arrival::Absent, false, Some(false));
+    check(Arrival::Hosted, false, known(true));
+    check(Arrival::Absent, true, known(false));
+    check(Arrival::Absent, false, missing);
     check(Arrival::Hosted, true, None);
     check(Arrival::Arriving, true, None);
     check(Arrival::Arriving, false, None);

@@ -183,6 +183,10 @@ impl View {
                 let (vm, target) = (self.name(*vm), self.place(*target));
                 Some(format!("{vm} {moved} on {target}: now it is known"))
             }
+            Event::Node(Report::Missing { vm, target }) => {
+                let (vm, here, target) = (self.name(*vm), self.place(server), self.place(*target));
+                Some(format!("{vm} runs neither on {here} nor on {target}"))
+            }
             Event::Node(Report::Unsuitable {
                 vm, target, why, ..
             }) => {

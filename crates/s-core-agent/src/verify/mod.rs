@@ -17,7 +17,7 @@ use crate::inventory::Inventory;
 const PATIENCE: u32 = 6;
 /// How many listings `xl` gets to clear away by itself what has failed to come.
 const OWN_CLEANING: u32 = 3;
-/// How long a domain may be suspended under the name of one that has left, before it is said.
+/// How long a domain may be suspended, under its own name or that of one that has left, before it is said.
 const LEAVING: Duration = Duration::from_secs(60);
 /// The most migrations that are followed, each way: those of many minutes.
 const MOST: usize = 256;
@@ -274,7 +274,7 @@ impl Verification {
         for left in listed {
             let (since, said) = self.left.entry(key(left)).or_insert((now, false));
             let patience = match left.kind {
-                LeftoverKind::MigratedAway => LEAVING,
+                LeftoverKind::MigratedAway | LeftoverKind::Suspended => LEAVING,
                 LeftoverKind::Incoming => self.arrival,
             };
             if !*said && now.saturating_sub(*since) >= patience {

@@ -246,5 +246,6 @@ fn what_stays_too_long_is_said_once() {
         assert_eq!(verification.left(), []);
     };
     check(LeftoverKind::MigratedAway, LEAVING);
+    check(LeftoverKind::Suspended, LEAVING);
     check(LeftoverKind::Incoming, LONG);
 }

@@ -68,7 +68,8 @@ pub enum Dialect {
     /// `xl`, from Xen 4.1 on.
     Xl,
     /// `xm` with `xend`, up to Xen 4.4: the thesis's. Memory goes to the target's `xend` as it is; a migration that is
-    /// given up goes on in `xend`.
+    /// given up goes on in `xend`. So nothing that a migration may have left is found or removed, and how one ended the target has to
+    /// tell. What is paused counts as arriving: do not pause guests by hand.
     Xm,
 }
 

@@ -13,8 +13,10 @@ const FEATURESET: u8 = 1;
 
 /// Reads what the host's processor offers to guests from the output of `xl info` and the text of `/proc/cpuinfo`.
 ///
-/// A guest sees at most what `hw_caps` has, which is what is left after Xen's option `cpuid=`; and as what it can have been started,
-/// `virt_caps` tells. `None` where `xl` prints no `hw_caps`.
+/// `hw_caps` has what is left after Xen's option `cpuid=`, of the first eight words of features. Xen has more of them, which `xl info`
+/// does not print and guests see too: those that come with microcode (7d0), for instance. So two hosts may look alike here and differ
+/// there; equal microcode on both excludes that for processors of one model. As what a guest can have been started, `virt_caps` tells.
+/// `None` where `xl` prints no `hw_caps`.
 ///
 /// # Errors
 ///

@@ -4,12 +4,13 @@ use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use s_core_flow::MacAddr;
 use s_core_model::{CpuModel, ServerId};
 
+use super::left_out::LeftOut;
 use super::list::is_half_migrated;
 use super::outcome::{Sighting, classify, reason, settle};
 use super::{
@@ -40,6 +41,7 @@ const SHORTEST_MIGRATION: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct Xl {
     config: XlConfig,
+    left_out: Mutex<LeftOut>,
 }
 
 impl Xl {
@@ -53,7 +55,10 @@ impl Xl {
             return Err(InvalidXlConfig::NoProgram);
         }
         config.transport.check()?;
-        Ok(Self { config })
+        Ok(Self {
+            config,
+            left_out: Mutex::default(),
+        })
     }
 
     /// All domains with their UUIDs (`xl list -v`, `xm list -l`), the control domain included.
@@ -164,11 +169,11 @@ impl Xl {
             .max_by_key(ListedDomain::is_at_home))
     }
 
-    /// Completes what `xl list -l` left out about a domain.
+    /// Completes what `xl list -l` left out about a domain that is listed.
     fn complete(
         &self,
         config: DomainConfig,
-        listed: &[ListedDomain],
+        listed: &ListedDomain,
         budget: &Budget,
     ) -> Result<Domain, HypervisorError> {
         let known: Option<Vec<MacAddr>> = config.macs.iter().copied().collect();
@@ -180,27 +185,24 @@ impl Xl {
                 .map(|interface| interface.mac)
                 .collect(),
         };
-        let is_it = |domain: &&ListedDomain| domain.uuid == Some(config.uuid);
-        let memory_now = || Some(listed.iter().find(is_it)?.memory_mib);
-        let Some(memory_mib) = config.memory_mib.or_else(memory_now) else {
-            let message = format!("it does not tell the memory of {:?}", config.name);
-            return Err(self.malformed_list(message));
-        };
         Ok(Domain {
             uuid: config.uuid,
-            name: config.name,
+            name: listed.name.clone(),
             macs,
-            memory_mib,
+            memory_mib: config.memory_mib.unwrap_or(listed.memory_mib),
             address: config.address,
         })
     }
 
     /// What `xl list -v` alone tells of a domain.
     fn bare(&self, domain: &ListedDomain) -> Result<DomainConfig, HypervisorError> {
-        let unknown = || format!("it does not tell the UUID of {:?}", domain.name);
+        let unknown = || HypervisorError::Malformed {
+            what: format!("{} list -v", self.config.program.display()),
+            message: format!("it does not tell the UUID of {:?}", domain.name),
+        };
         Ok(DomainConfig {
             domid: domain.domid,
-            uuid: domain.uuid.ok_or_else(|| self.malformed_list(unknown()))?,
+            uuid: domain.uuid.ok_or_else(unknown)?,
             name: domain.name.clone(),
             memory_mib: None,
             macs: Vec::new(),
@@ -214,13 +216,6 @@ impl Xl {
             Ok(Some(listed)) => Sighting::Listed(listed),
             Ok(None) => Sighting::Absent,
             Err(error) => Sighting::Failed(error.to_string()),
-        }
-    }
-
-    fn malformed_list(&self, message: String) -> HypervisorError {
-        HypervisorError::Malformed {
-            what: format!("{} list -l", self.config.program.display()),
-            message,
         }
     }
 
@@ -247,25 +242,31 @@ impl Xl {
 }
 
 impl Hypervisor for Xl {
-    /// The guests of `xl list -l`, without those that are half migrated.
+    /// The guests at home in `xl list -v`: none that is half migrated, suspended or has shut down.
     ///
-    /// `xl list -l` passes over a domain that it cannot read, for instance one that is being built. So the list is
-    /// compared with `xl list -v`, and a guest at home there that it lacks is an error that names the guest.
+    /// What is configured of them is in `xl list -l`, which passes over a domain that it cannot read: one that is being built, or
+    /// another's device model (`NAME-dm`). Such a guest is left out, which is said once if it runs.
     fn domains(&self, deadline: Duration) -> Result<Vec<Domain>, HypervisorError> {
         let budget = Budget::new(deadline);
         let configs = self.configs(deadline)?;
         let listed = self.list(budget.remaining())?;
-        let is_there = |uuid| configs.iter().any(|config| Some(config.uuid) == uuid);
-        let mut guests = listed.iter().filter(|domain| domain.domid != 0);
-        if let Some(missing) = guests.find(|guest| guest.is_at_home() && !is_there(guest.uuid)) {
-            let message = format!("{:?} is missing, which xl list -v shows", missing.name);
-            return Err(self.malformed_list(message));
+        let mut domains = Vec::new();
+        let mut left_out = Vec::new();
+        let is_guest = |listed: &&ListedDomain| listed.domid != 0 && listed.is_at_home();
+        for guest in listed.iter().filter(is_guest) {
+            match config_of(&configs, guest) {
+                Some(config) => domains.push(self.complete(config, guest, &budget)?),
+                None => left_out.push(guest),
+            }
         }
-        configs
-            .into_iter()
-            .filter(|config| !is_half_migrated(&config.name))
-            .map(|config| self.complete(config, &listed, &budget))
-            .collect()
+        let mut noted = self.left_out.lock().unwrap_or_else(PoisonError::into_inner);
+        for guest in noted.note(&left_out) {
+            tracing::warn!(
+                domain = guest.name,
+                "left out, though it takes room here: xl list -l does not tell how it is configured"
+            );
+        }
+        Ok(domains)
     }
 
     /// The domains that `xl list -v` calls `NAME--incoming`; if there are any, `xl list -l` tells more about them.
@@ -283,16 +284,15 @@ impl Hypervisor for Xl {
         incoming
             .iter()
             .map(|domain| {
-                let same = |config: &&DomainConfig| config.domid == domain.domid;
-                let config = configs.iter().find(same).cloned();
+                let config = config_of(&configs, domain);
                 let config = config.map_or_else(|| self.bare(domain), Ok)?;
-                self.complete(config, &incoming, &budget)
+                self.complete(config, domain, &budget)
             })
             .collect()
     }
 
     /// Slots: those configured, less one for each domain listed, half-migrated ones included.
-    /// Memory: what is free and not claimed (`xl info`), less the reserve.
+    /// Memory: what is free and not claimed, which is what `xl info` calls free, less the reserve.
     fn free_capacity(&self, deadline: Duration) -> Result<FreeCapacity, HypervisorError> {
         let budget = Budget::new(deadline);
         let info = self.info(deadline)?;
@@ -303,7 +303,6 @@ impl Hypervisor for Xl {
             .count();
         let memory_mib = info
             .free_memory_mib
-            .saturating_sub(info.outstanding_claims_mib)
             .saturating_sub(self.config.reserve_mib.into());
         Ok(FreeCapacity {
             vm_slots: self
@@ -386,8 +385,12 @@ impl Hypervisor for Xl {
         true
     }
 
-    /// The domains that are called `NAME--migratedaway` and are suspended, or `NAME--incoming` and are paused.
+    /// The domains that are suspended, and those that are called `NAME--incoming` and are paused. None with [`Dialect::Xm`]: what a
+    /// `xend` has left looks like what it is at work on, even after its `xm` was ended.
     fn leftovers(&self, deadline: Duration) -> Result<Vec<Leftover>, HypervisorError> {
+        if self.config.dialect == Dialect::Xm {
+            return Ok(Vec::new());
+        }
         let left = |domain: ListedDomain| {
             Some(Leftover {
                 kind: domain.leftover()?,
@@ -405,6 +408,9 @@ impl Hypervisor for Xl {
         kind: LeftoverKind,
         deadline: Duration,
     ) -> Result<bool, HypervisorError> {
+        if kind == LeftoverKind::Suspended || self.config.dialect == Dialect::Xm {
+            return Ok(false);
+        }
         let budget = Budget::new(deadline);
         let listed = self.list(deadline)?;
         let is_it =
@@ -415,6 +421,13 @@ impl Hypervisor for Xl {
         let args = ["destroy", &domain.domid.to_string()];
         self.ask(&args, budget.remaining(), |_| Ok(true))
     }
+}
+
+/// What is configured of a domain that is listed.
+fn config_of(configs: &[DomainConfig], listed: &ListedDomain) -> Option<DomainConfig> {
+    let is_it =
+        |config: &&DomainConfig| config.domid == listed.domid && Some(config.uuid) == listed.uuid;
+    configs.iter().find(is_it).cloned()
 }
 
 /// The beginning of a file of the kernel, which tells of the first processor.

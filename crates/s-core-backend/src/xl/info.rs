@@ -10,9 +10,9 @@ pub struct HostInfo {
     pub nr_cpus: u32,
     /// All memory of the host, in MiB.
     pub total_memory_mib: u64,
-    /// Memory that belongs to no domain, in MiB.
+    /// Memory that belongs to no domain and that none has claimed, in MiB.
     pub free_memory_mib: u64,
-    /// Of the free memory, what domains that are being built have claimed, in MiB.
+    /// What domains that are being built have claimed and not got yet, in MiB; `xl` has taken it off the free memory.
     pub outstanding_claims_mib: u64,
 }
 

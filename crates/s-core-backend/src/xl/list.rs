@@ -24,7 +24,7 @@ pub struct ListedDomain {
 }
 
 impl ListedDomain {
-    /// Whether this host is the domain's home: it has its own name, and neither has been suspended or
+    /// Whether this host is the domain's home, where it runs: it has its own name, and neither has been suspended or
     /// shut down nor is being destroyed.
     ///
     /// `xl` renames a domain before it allows the target to start it. So a domain that is at home here
@@ -38,9 +38,12 @@ impl ListedDomain {
     /// Whether it is what a migration has left here half done; a domain that is being destroyed is not.
     pub(super) fn leftover(&self) -> Option<LeftoverKind> {
         match self.state {
-            DomainState::ShutDown if self.name.ends_with(MIGRATED_AWAY) => {
+            DomainState::Suspended | DomainState::ShutDown
+                if self.name.ends_with(MIGRATED_AWAY) =>
+            {
                 Some(LeftoverKind::MigratedAway)
             }
+            DomainState::Suspended => Some(LeftoverKind::Suspended),
             DomainState::Paused if self.name.ends_with(INCOMING) => Some(LeftoverKind::Incoming),
             _ => None,
         }
@@ -58,7 +61,7 @@ pub(super) fn is_half_migrated(name: &str) -> bool {
 }
 
 /// What `xl` adds to the name of a domain that it builds from a migration, until it may start it.
-const INCOMING: &str = "--incoming";
+pub(super) const INCOMING: &str = "--incoming";
 /// And to that of one that it has suspended and the target may start.
 pub(super) const MIGRATED_AWAY: &str = "--migratedaway";
 
@@ -67,7 +70,9 @@ pub(super) const MIGRATED_AWAY: &str = "--migratedaway";
 pub enum DomainState {
     /// `d`: it is being destroyed.
     Dying,
-    /// `s`: it has shut down, crashed, or was suspended in order to be moved.
+    /// `ss`: it was suspended, to be moved or saved.
+    Suspended,
+    /// `s` with another letter or none behind it: it has shut down or crashed.
     ShutDown,
     /// `p`: it was paused.
     Paused,
@@ -78,7 +83,7 @@ pub enum DomainState {
 impl DomainState {
     /// Reads the six flags of the column `State`, for instance `-b----`; `None` if they are none.
     pub fn from_flags(flags: &str) -> Option<Self> {
-        let [running, blocked, paused, shutdown, _reason, dying] = flags.as_bytes() else {
+        let [running, blocked, paused, shutdown, reason, dying] = flags.as_bytes() else {
             return None;
         };
         let flag = |found: &u8, letter: u8| match *found {
@@ -91,7 +96,10 @@ impl DomainState {
         let (paused, shutdown) = (flag(paused, b'p')?, flag(shutdown, b's')?);
         Some(match (flag(dying, b'd')?, shutdown, paused) {
             (true, ..) => Self::Dying,
+            (_, true, _) if *reason == b's' => Self::Suspended,
             (_, true, _) => Self::ShutDown,
+            // `xm` shows this alone of a domain that has crashed.
+            _ if *reason == b'c' => Self::ShutDown,
             (.., true) => Self::Paused,
             _ => Self::Runnable,
         })

@@ -21,14 +21,15 @@
 //!
 //! While a domain migrates, `xl` calls it `NAME--incoming` on the target, where it is paused, and once
 //! the target may start it, `NAME--migratedaway` on the source, where it is suspended. A domain with
-//! such a name is never reported as one that runs here; it takes up room nevertheless. The former are reported as
-//! [arriving](crate::Hypervisor::arriving).
+//! such a name is never reported as one that runs here, nor is one that is suspended under its own name; they take up room
+//! nevertheless. The former are reported as [arriving](crate::Hypervisor::arriving), all as [leftovers](crate::Hypervisor::leftovers).
 
 mod config;
 mod cpu;
 mod driver;
 mod error;
 mod info;
+mod left_out;
 mod list;
 mod list_long;
 mod network_list;

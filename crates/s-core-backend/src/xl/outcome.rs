@@ -4,7 +4,8 @@
 //!
 //! 1. It starts the transport (ssh) and waits for the receiver's banner. Until then nothing has begun.
 //! 2. It copies memory while the guest runs, suspends the guest and copies the rest. If this fails:
-//!    `Migration failed, resuming at sender.`
+//!    `Migration failed, resuming at sender.` If `xl` is killed while the guest is suspended, nobody resumes it: it stays
+//!    here, suspended under its own name, and runs nowhere.
 //! 3. It renames the domain to `NAME--migratedaway` and then writes `migration sender: Giving target
 //!    permission to start.` From here on the guest may run on the target.
 //! 4. It waits for the target's report. `migration sender: Target reports successful startup.`: the
@@ -152,7 +153,7 @@ mod tests {
 
     #[test]
     fn what_is_seen_here_corrects_what_xl_said() {
-        use DomainState::{Dying, Paused, Runnable, ShutDown};
+        use DomainState::{Dying, Paused, Runnable, ShutDown, Suspended};
         use MigrationOutcome::{Moved, StayedHere, Unknown};
         type Said = fn(String) -> MigrationOutcome;
         let moved: Said = |_| Moved;
@@ -166,13 +167,14 @@ mod tests {
             );
         };
         // What is left of a domain that moved may be listed for a while.
-        check(moved, listed("vm1--migratedaway", ShutDown), moved);
+        check(moved, listed("vm1--migratedaway", Suspended), moved);
         check(moved, Sighting::Absent, moved);
 
         check(Unknown, listed("vm1", Runnable), StayedHere);
         check(Unknown, listed("vm1", Paused), StayedHere);
         check(Unknown, listed("vm1", ShutDown), Unknown);
-        check(Unknown, listed("vm1--migratedaway", ShutDown), Unknown);
+        check(Unknown, listed("vm1", Suspended), Unknown);
+        check(Unknown, listed("vm1--migratedaway", Suspended), Unknown);
         check(Unknown, listed("vm1--incoming", Paused), Unknown);
         check(Unknown, listed("(null)", Dying), Unknown);
         check(Unknown, Sighting::Absent, Unknown);
@@ -181,7 +183,7 @@ mod tests {
         check(StayedHere, listed("vm1", Runnable), StayedHere);
         check(StayedHere, Sighting::Failed(String::new()), StayedHere);
         // `xl` could not resume it, or it has gone meanwhile.
-        check(StayedHere, listed("vm1", ShutDown), Unknown);
+        check(StayedHere, listed("vm1", Suspended), Unknown);
         check(StayedHere, Sighting::Absent, Unknown);
     }
 }

@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 use s_core_flow::MacAddr;
 
 use super::error::{field, shortened};
-use super::list::MIGRATED_AWAY;
+use super::list::{INCOMING, MIGRATED_AWAY};
 use super::outcome::{Sighting, reason};
 use super::sxp::{self, Piece};
 use super::{DomainConfig, DomainState, ListedDomain, ParseError};
@@ -18,7 +18,8 @@ const MIGRATING: &str = "migrating-";
 /// Reads the output of `xm list -l`: each domain that runs, as `xl list -v` and as `xl list -l` would show it.
 ///
 /// Domains that `xend` manages and that do not run have no number, and are left out. One that is being migrated away, which `xend`
-/// calls `migrating-NAME`, bears the name that `xl` would give it, `NAME--migratedaway`.
+/// calls `migrating-NAME`, bears the name that `xl` would give it, `NAME--migratedaway`; and one that is paused `NAME--incoming`, since
+/// what `xend` still receives has no other sign.
 ///
 /// # Errors
 ///
@@ -130,8 +131,12 @@ impl Fields {
             wanted,
             found: String::new(),
         };
+        let state = self.state.ok_or_else(|| missing("state", "six flags"))?;
         let name = match self.name.strip_prefix(MIGRATING) {
             Some(name) => format!("{name}{MIGRATED_AWAY}"),
+            None if domid != 0 && state == DomainState::Paused => {
+                format!("{}{INCOMING}", self.name)
+            }
             None => self.name,
         };
         let uuid = self
@@ -143,7 +148,7 @@ impl Fields {
             domid,
             memory_mib: memory.ok_or_else(|| missing("memory", "a number of MiB"))?,
             vcpus: self.vcpus.unwrap_or(0),
-            state: self.state.ok_or_else(|| missing("state", "six flags"))?,
+            state,
             cpu_seconds: self.cpu_seconds,
             uuid: Some(uuid),
         };
@@ -161,23 +166,20 @@ impl Fields {
 
 /// What became of a domain, by how `xm migrate` ended and what is seen here afterwards.
 ///
-/// `xm` only passes on what `xend` says, and ending `xm` does not end the migration. So it is what is seen that counts: a domain
-/// with its own name that runs has stayed; one that is gone after exit code 0 has moved; everything else is unknown.
+/// `xm` only passes on what `xend` says, and ending `xm` does not end the migration. So a domain has stayed only if `xm` has ended by
+/// itself and the domain is seen here with its own name. Everything else is unknown, exit code 0 too: `xend` destroys its domain as soon as
+/// all is sent, and does not hear from the target whether it runs there.
 pub(super) fn outcome(exit: Exit, stderr: &str, seen: &Sighting) -> MigrationOutcome {
     let why = reason(exit, stderr);
-    match seen {
-        Sighting::Listed(domain) if domain.is_at_home() && exit == Exit::Code(0) => {
+    match (seen, exit) {
+        (Sighting::Listed(domain), Exit::Code(0)) if domain.is_at_home() => {
             MigrationOutcome::StayedHere(format!(
                 "{why}; xm says nothing of a failure, and it is still here"
             ))
         }
-        Sighting::Listed(domain) if domain.is_at_home() && exit != Exit::DeadlineExceeded => {
+        (Sighting::Listed(domain), Exit::Code(_)) if domain.is_at_home() => {
             MigrationOutcome::StayedHere(why)
         }
-        Sighting::Listed(domain) if exit == Exit::Code(0) && domain.state == DomainState::Dying => {
-            MigrationOutcome::Moved
-        }
-        Sighting::Absent if exit == Exit::Code(0) => MigrationOutcome::Moved,
-        seen => MigrationOutcome::Unknown(format!("{why}; {}", seen.told())),
+        _ => MigrationOutcome::Unknown(format!("{why}; {}", seen.told())),
     }
 }

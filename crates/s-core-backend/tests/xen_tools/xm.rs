@@ -7,7 +7,7 @@ use s_core_backend::xl::{
     DomainState, ParseError, Xl, XlConfig, parse_info, parse_list, parse_network_list,
     parse_xm_list_long,
 };
-use s_core_backend::{Hypervisor as _, MigrationOutcome, Uuid};
+use s_core_backend::{Domain, Hypervisor as _, LeftoverKind, MigrationOutcome, Uuid};
 use s_core_model::ServerId;
 
 use crate::AMPLE;
@@ -15,6 +15,8 @@ use crate::xl_support::FakeXl;
 
 const LIST_LONG: &str = include_str!("../data/xm/list-l.txt");
 const TARGET: ServerId = ServerId::new(0x0a00_0003);
+/// A domain that is being migrated away.
+const DB1: &str = "716a40ad-7f00-4f79-a53e-e1794377271a";
 
 fn web1() -> Uuid {
     "4bb1c8b5-4e25-aa2f-9ee9-d8e6d83bbb61".parse().unwrap()
@@ -152,8 +154,11 @@ fn what_is_seen_afterwards_tells_how_a_migration_ended() {
         );
     };
     let check = |after: &str, script, wanted| within(AMPLE, after, script, wanted);
-    use MigrationOutcome::{Moved, StayedHere, Unknown};
-    check(&gone, "true", |outcome| *outcome == Moved);
+    use MigrationOutcome::{StayedHere, Unknown};
+    // xend does not know whether it runs at the target.
+    check(&gone, "true", |outcome| matches!(outcome, Unknown(_)));
+    let dying = LIST_LONG.replace("(state -b----)", "(state -----d)");
+    check(&dying, "true", |outcome| matches!(outcome, Unknown(_)));
     check(LIST_LONG, "true", |outcome| {
         matches!(outcome, StayedHere(_))
     });
@@ -173,4 +178,32 @@ fn what_is_seen_afterwards_tells_how_a_migration_ended() {
     within(soon, LIST_LONG, "exec sleep 300", |outcome| {
         matches!(outcome, Unknown(_))
     });
+    check(LIST_LONG, "kill -KILL $$", |outcome| {
+        matches!(outcome, Unknown(_))
+    });
+}
+
+/// A domain that xend still receives, or still sends, is neither hosted nor taken for what a migration has left.
+#[test]
+fn what_xend_is_at_work_on_is_left_alone() {
+    let check = |from: &str, to: &str, arriving: &[&str]| {
+        assert!(LIST_LONG.contains(from));
+        let (fake, xm) = host();
+        fake.answer("list-l", &LIST_LONG.replace(from, to));
+        let names = |domains: Vec<Domain>| -> Vec<String> {
+            domains.into_iter().map(|domain| domain.name).collect()
+        };
+        assert_eq!(names(xm.domains(AMPLE).unwrap()), [""; 0], "{to}");
+        assert_eq!(names(xm.arriving(AMPLE).unwrap()), arriving, "{to}");
+        assert_eq!(xm.leftovers(AMPLE).unwrap(), [], "{to}");
+        for uuid in [web1(), DB1.parse().unwrap()] {
+            for kind in [LeftoverKind::MigratedAway, LeftoverKind::Incoming] {
+                assert!(!xm.remove_leftover(uuid, kind, AMPLE).unwrap());
+            }
+        }
+        assert!(fake.calls().iter().all(|call| !call.contains("destroy")));
+    };
+    check("(state -b----)", "(state --p---)", &["web1--incoming"]);
+    check("(name web1)", "(name migrating-web1)", &[]);
+    check("(state -b----)", "(state ----c-)", &[]);
 }

@@ -324,8 +324,16 @@ pub enum Report {
         vm: VmId,
         /// Where it should have gone.
         target: ServerId,
-        /// Whether it runs there.
+        /// Whether it runs there; else it runs here.
         moved: bool,
+    },
+    /// The migration of a VM, of unknown outcome, has ended, and the VM runs neither here nor on its target: it has gone on from there,
+    /// or it runs nowhere.
+    Missing {
+        /// The VM.
+        vm: VmId,
+        /// Where it should have gone.
+        target: ServerId,
     },
     /// A VM that runs here gets no slot, because the token is as large as it may be.
     TokenFull {

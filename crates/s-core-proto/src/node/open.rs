@@ -114,7 +114,11 @@ impl<L: Levels> Node<L> {
                 let bound = self.config.bounds.locations;
                 self.state.locations.learn(vm, target, bound);
             }
-            self.report(Report::OutcomeKnown { vm, target, moved });
+            let here = self.state.hosted.contains_key(&vm);
+            self.report(match moved || here {
+                true => Report::OutcomeKnown { vm, target, moved },
+                false => Report::Missing { vm, target },
+            });
         }
         if !known.is_empty() {
             self.persist();

@@ -165,6 +165,9 @@ pub fn report(report: &Report) -> String {
             let where_to = if *moved { "is" } else { "is not" };
             format!("knows now: {} {where_to} on {target}", name(*vm))
         }
+        Report::Missing { vm, target } => {
+            format!("misses {}: it is neither here nor on {target}", name(*vm))
+        }
         Report::Minted { mark, vms } => format!("makes token {mark} for {vms} VMs"),
         other => format!("{other:?}"),
     }
