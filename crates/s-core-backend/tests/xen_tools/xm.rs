@@ -112,7 +112,8 @@ fn text_that_is_no_list_of_domains_is_named() {
     check(&"(a ".repeat(65).replacen('a', "domain", 1), "too deeply");
     check(&"(".repeat(1 << 20), "a list (domain …) is wanted");
     check("(domain (domid one))", "domid is a number; found \"one\"");
-    check("(domain\n(domid 1)\n)", "line 3: uuid is 32");
+    check("(domain\n(domid 1)\n)", "line 3: state is six flags");
+    check("(domain\n(domid 1) (state -b----)\n)", "line 3: uuid is 32");
     check("(domain (uuid 4bb1))", "uuid is 32");
     check("(domain (state rrr))", "state is six flags");
     check("(domain (device (vif (mac 00:16))))", "mac is six pairs");
